@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: MIT
+#
+# Tests that need no kernel module, and the front doors of those that do.
+
+UNIT_SOURCES	:= $(wildcard tests/unit/test_*.c)
+UNIT_SUPPORT	:= $(filter-out $(UNIT_SOURCES),$(wildcard tests/unit/*.c))
+UNIT_PROGRAMS	:= $(UNIT_SOURCES:tests/unit/%.c=$(O)/unit/%)
+UNIT_CFLAGS	:= -Ilibbdus/src -fsanitize=address,undefined \
+		   -fno-sanitize-recover=all -fno-omit-frame-pointer
+
+# The library once more, under the sanitizers and with nothing hidden.
+$(O)/obj-unit/%.o: %.c Makefile mk/check.mk
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(UNIT_CFLAGS) -c -o $@ $<
+
+$(O)/unit/libbdus.a: $(LIB_SOURCES:%.c=$(O)/obj-unit/%.o)
+	@mkdir -p $(@D)
+	rm -f $@
+	$(AR) rcs $@ $^
+
+$(UNIT_PROGRAMS): $(O)/unit/%: $(O)/obj-unit/tests/unit/%.o \
+		$(UNIT_SUPPORT:%.c=$(O)/obj-unit/%.o) $(O)/unit/libbdus.a
+	@mkdir -p $(@D)
+	$(LINK) $(UNIT_CFLAGS) $(O)/unit/libbdus.a -lcmocka
+
+## unit          the library's unit tests, under ASan and UBSan; no kernel needed
+.PHONY: unit
+unit: $(UNIT_PROGRAMS) user
+	tests/unit/run $(UNIT_PROGRAMS)
+
+-include $(shell find $(O)/obj-unit -name '*.d' 2>/dev/null)

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: MIT
+#
+# What runs in user space: library, commands, drivers, examples and the programs
+# that test cases use. A source file is found by where it is; there are no lists.
+
+# Objects of the sources $(1).
+objects = $(patsubst %.c,$(O)/obj/%.o,$(1))
+
+SMARTCOLS_CFLAGS = $(shell pkg-config --cflags smartcols)
+SMARTCOLS_LIBS	 = $(shell pkg-config --libs smartcols)
+
+LIB_SOURCES	:= $(wildcard libbdus/src/*.c)
+CMD_SOURCES	:= $(filter-out cmdbdus/bdus-info.c,$(wildcard cmdbdus/*.c))
+INFO_SOURCES	:= cmdbdus/bdus-info.c $(wildcard cmdbdus/common*.c)
+DRIVERS		:= $(filter-out common,$(notdir $(patsubst %/,%,$(wildcard drivers/*/))))
+EXAMPLES	:= $(basename $(notdir $(wildcard examples/*.c)))
+TEST_PROGRAMS	:= $(basename $(notdir $(wildcard tests/lib/*.c)))
+
+LIBBDUS		:= $(O)/lib/libbdus.so.0
+DRIVER_DIR	?= $(PREFIX)/libexec/bdus/drivers
+
+USER_TARGETS	:= $(LIBBDUS) $(O)/lib/libbdus.so \
+		   $(if $(CMD_SOURCES),$(O)/bin/bdus $(O)/bin/bdus-info) \
+		   $(DRIVERS:%=$(O)/libexec/bdus/drivers/%) \
+		   $(EXAMPLES:%=$(O)/examples/%) \
+		   $(TEST_PROGRAMS:%=$(O)/tests/%)
+
+## user          library, commands, drivers, examples and test programs, in O
+.PHONY: user
+user: $(USER_TARGETS)
+
+$(O)/obj/%.o: %.c Makefile mk/user.mk
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(OBJ_CFLAGS) -c -o $@ $<
+
+$(O)/obj/libbdus/%.o: OBJ_CFLAGS = -fPIC -fvisibility=hidden $(LIBBDUS_CFLAGS)
+$(O)/obj/cmdbdus/%.o: OBJ_CFLAGS = $(SMARTCOLS_CFLAGS) \
+	-DBDUS_DRIVER_DIR='"$(DRIVER_DIR)"' $(CMDBDUS_CFLAGS)
+$(O)/obj/drivers/%.o: OBJ_CFLAGS = -Idrivers/common
+
+$(LIBBDUS): $(call objects,$(LIB_SOURCES)) libbdus/libbdus.map
+	@mkdir -p $(@D)
+	$(LINK) -shared -Wl,-soname,libbdus.so.0 \
+		-Wl,--version-script=libbdus/libbdus.map -Wl,-z,defs
+
+$(O)/lib/libbdus.so: $(LIBBDUS)
+	ln -sf libbdus.so.0 $@
+
+# $ORIGIN makes the tree work where it was built and wherever it is moved to.
+LINK_BDUS = $(LINK) -L$(O)/lib -lbdus -Wl,-rpath,'$$ORIGIN/$(1)lib'
+
+$(O)/bin/bdus: $(call objects,$(CMD_SOURCES)) | $(O)/lib/libbdus.so
+	@mkdir -p $(@D)
+	$(call LINK_BDUS,../) $(SMARTCOLS_LIBS)
+
+$(O)/bin/bdus-info: $(call objects,$(INFO_SOURCES)) | $(O)/lib/libbdus.so
+	@mkdir -p $(@D)
+	$(call LINK_BDUS,../) $(SMARTCOLS_LIBS)
+
+.SECONDEXPANSION:
+$(DRIVERS:%=$(O)/libexec/bdus/drivers/%): $(O)/libexec/bdus/drivers/%: \
+		$$(call objects,$$(wildcard drivers/%/*.c drivers/common/*.c)) \
+		| $(O)/lib/libbdus.so
+	@mkdir -p $(@D)
+	$(call LINK_BDUS,../../../)
+
+$(EXAMPLES:%=$(O)/examples/%): $(O)/examples/%: $(O)/obj/examples/%.o \
+		| $(O)/lib/libbdus.so
+	@mkdir -p $(@D)
+	$(call LINK_BDUS,../)
+
+$(TEST_PROGRAMS:%=$(O)/tests/%): $(O)/tests/%: $(O)/obj/tests/lib/%.o \
+		| $(O)/lib/libbdus.so
+	@mkdir -p $(@D)
+	$(call LINK_BDUS,../)
+
+-include $(shell find $(O)/obj -name '*.d' 2>/dev/null)
