@@ -58,8 +58,8 @@
  *   fail with `EINVAL`. By default they take the fastest. The module may have
  *   been loaded with a fixed one (`modprobe kbdus protocol=...`), which then
  *   applies whatever this variable says.
- * - `BDUS_NO_MEMORY_LOCK`: if set to `1`, the driver's memory is not locked; see
- *   "Memory" at bdus_run().
+ * - `BDUS_NO_MEMORY_LOCK`: if set to `1`, nothing is done of what "Memory" at
+ *   bdus_run() says.
  */
 
 #ifndef BDUS_HEADER_BDUS_H
@@ -455,11 +455,14 @@ bool bdus_rerun_0_1_3_(uint64_t dev_id, const struct bdus_ops *ops,
  * ### Memory
  *
  * A driver that waits for memory while the kernel waits for the driver to write
- * pages out is a deadlock. To avoid it the library locks the process in memory,
- * asks the kernel not to start such writes on its behalf (`PR_SET_IO_FLUSHER`)
- * and makes it the last one that the kernel kills when memory is short. It does
- * so as far as it is allowed to and silently goes on where it is not; see also
- * "Environment" above. Do not put swap space on such a device all the same.
+ * pages out is a deadlock. Against it the library locks the process in memory,
+ * asks the kernel not to start such writes on its behalf (`PR_SET_IO_FLUSHER`),
+ * and makes it one of the last that the kernel kills when memory is short
+ * (`oom_score_adj` -900). Locked is the program's code, and data from its first
+ * use on, so that sparse memory stays sparse. Child processes inherit all but the
+ * locks, which stay after the function has returned. The library does this as far
+ * as it is allowed to and silently goes on where it is not; the environment can
+ * switch it off. Do not put swap space on such a device all the same.
  *
  * @param ops           The callbacks; copied.
  * @param attrs         The attributes; copied.

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * backend_kbdus.c: devices that the module kbdus makes.
+ *
+ * Called by run.c, and by workers to stop each other. Requests do not pass
+ * through here: they go from the control file to the session's protocol. Owns
+ * the control file, from open to close; whoever holds it is the driver. No
+ * locks: nothing changes after a session has begun.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "internal.h"
+
+static int kbdus_open(struct libbdus_session *session)
+{
+	int ret;
+
+	ret = libbdus_control_open_checked(&session->fd);
+	if (ret)
+		return ret;
+
+	ret = libbdus_protocol_choose(LIBBDUS_PROTOCOL_PARAMETER,
+				      secure_getenv("BDUS_PROTOCOL"),
+				      &session->protocol);
+	if (ret)
+		close(session->fd);
+
+	return ret;
+}
+
+static int kbdus_describe(const struct libbdus_session *session,
+			  uint64_t dev_id, struct kbdus_device_config *device)
+{
+	struct kbdus_device_info info;
+	int ret;
+
+	ret = libbdus_control_get_info(session->fd, dev_id, &info);
+	if (!ret)
+		*device = info.config.device;
+
+	return ret;
+}
+
+static void set_protocol(const struct libbdus_session *session,
+			 struct kbdus_protocol_config *config)
+{
+	snprintf(config->name, sizeof(config->name), "%s",
+		 session->protocol->name);
+}
+
+/* Take over what the module made of the configuration. */
+static void set_config(struct libbdus_session *session,
+		       const struct kbdus_config *config)
+{
+	session->device = config->device;
+	session->payload_size = config->protocol.payload_size;
+	snprintf(session->path, sizeof(session->path), LIBBDUS_NODE_FORMAT,
+		 (uint64_t)config->device.seqnum);
+}
+
+static int kbdus_create(struct libbdus_session *session)
+{
+	struct kbdus_config config = { .device = session->device };
+
+	set_protocol(session, &config.protocol);
+
+	if (ioctl(session->fd, KBDUS_IOCTL_CREATE_DEVICE, &config) < 0) {
+		if (errno == ENOSPC) {
+			return libbdus_error(ENOSPC,
+				"There are too many devices.");
+		}
+		return libbdus_error_with_errno(errno,
+			"Failed to create the device");
+	}
+
+	set_config(session, &config);
+	session->is_unfinished = true;
+	return 0;
+}
+
+static int attach_error(int errnum, uint64_t dev_id)
+{
+	switch (errnum) {
+	case ENODEV:
+		return libbdus_error(ENODEV,
+			"The device with id %" PRIu64 " no longer exists.",
+			dev_id);
+	case EBUSY:
+		return libbdus_error(EBUSY,
+			"The device with id %" PRIu64 " is not yet available.",
+			dev_id);
+	case EINPROGRESS:
+		return libbdus_error(EINPROGRESS,
+			"Another driver is about to take over the device with id %"
+			PRIu64 ".", dev_id);
+	default:
+		return libbdus_error_with_errno(errnum,
+			"Failed to take over device %" PRIu64, dev_id);
+	}
+}
+
+/*
+ * May wait for the present driver. A signal ends that with EINTR, which is left
+ * to the user: by then the present driver has been told to leave.
+ */
+static int kbdus_attach(struct libbdus_session *session, uint64_t dev_id)
+{
+	struct kbdus_attachment attachment = {
+		.config.device.seqnum = dev_id,
+	};
+
+	set_protocol(session, &attachment.config.protocol);
+
+	if (ioctl(session->fd, KBDUS_IOCTL_ATTACH_TO_DEVICE, &attachment) < 0)
+		return attach_error(errno, dev_id);
+
+	set_config(session, &attachment.config);
+	return 0;
+}
+
+/* Needs no privileges for the session's own device, and cannot fail for it. */
+static void kbdus_stop(const struct libbdus_session *session)
+{
+	uint64_t seqnum = session->device.seqnum;
+
+	ioctl(session->fd, KBDUS_IOCTL_REQUEST_SESSION_TERMINATION, &seqnum);
+}
+
+static void kbdus_mark_successful(const struct libbdus_session *session)
+{
+	ioctl(session->fd, KBDUS_IOCTL_MARK_SESSION_SUCCESSFUL);
+}
+
+/*
+ * Wait until a device is gone that goes on its own. Does its best without
+ * privileges, which callbacks may have dropped.
+ */
+static void await_destruction(uint64_t seqnum)
+{
+	int fd = open(KBDUS_CONTROL_PATH, O_RDWR | O_CLOEXEC);
+
+	if (fd >= 0) {
+		ioctl(fd, KBDUS_IOCTL_WAIT_UNTIL_DEVICE_IS_DESTROYED, &seqnum);
+		close(fd);
+	}
+}
+
+static void kbdus_close(struct libbdus_session *session)
+{
+	close(session->fd);
+
+	if (session->is_unfinished)
+		await_destruction(session->device.seqnum);
+}
+
+const struct libbdus_backend libbdus_backend_kbdus = {
+	.name = "kbdus",
+	.open = kbdus_open,
+	.describe = kbdus_describe,
+	.create = kbdus_create,
+	.attach = kbdus_attach,
+	.stop = kbdus_stop,
+	.mark_successful = kbdus_mark_successful,
+	.close = kbdus_close,
+};

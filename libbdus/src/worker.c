@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * worker.c: the threads that serve a device.
+ *
+ * The middle of the data path: each worker exchanges its last answer for the next
+ * request with its protocol, hands that to dispatch.c, and so on until it is told
+ * to end. run.c calls in: first alone, until the device is available, then with
+ * all workers. Owns the workers and their channels, all made before the first
+ * callback runs so that nothing can be lacking later. A worker touches nothing of
+ * another; the crew's lock guards only the count of those that still serve.
+ * Trusts the module to send TERMINATE to every worker once a session is to end.
+ */
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "internal.h"
+
+/* Make the places of as many workers as there are concurrent callbacks. */
+int libbdus_crew_open(struct libbdus_crew *crew,
+		      const struct libbdus_backend *backend,
+		      const struct libbdus_session *session,
+		      struct bdus_ctx *ctx)
+{
+	const unsigned int size = ctx->attrs->max_concurrent_callbacks;
+	int ret;
+
+	*crew = (struct libbdus_crew){
+		.backend = backend,
+		.session = session,
+		.ctx = ctx,
+		.lock = PTHREAD_MUTEX_INITIALIZER,
+		.stopped = PTHREAD_COND_INITIALIZER,
+	};
+
+	crew->workers = calloc(size, sizeof(*crew->workers));
+	if (!crew->workers) {
+		return libbdus_error_with_errno(ENOMEM,
+			"Failed to allocate %u workers", size);
+	}
+
+	for (crew->size = 0; crew->size < size; ++crew->size) {
+		struct libbdus_worker *worker = &crew->workers[crew->size];
+
+		worker->crew = crew;
+		worker->index = crew->size;
+		ret = session->protocol->open(session, &worker->channel);
+		if (ret) {
+			libbdus_crew_close(crew);
+			return ret;
+		}
+	}
+
+	return 0;
+}
+
+void libbdus_crew_close(struct libbdus_crew *crew)
+{
+	const struct libbdus_session *session = crew->session;
+
+	while (crew->size > 0) {
+		--crew->size;
+		session->protocol->close(session,
+					 crew->workers[crew->size].channel);
+	}
+
+	free(crew->workers);
+	pthread_cond_destroy(&crew->stopped);
+	pthread_mutex_destroy(&crew->lock);
+}
+
+/* Serve requests until a notification comes, which is then worker->request. */
+static int serve_requests(struct libbdus_worker *worker)
+{
+	const struct libbdus_crew *crew = worker->crew;
+	const struct libbdus_session *session = crew->session;
+	struct libbdus_request *request = &worker->request;
+	int ret;
+
+	for (;;) {
+		ret = session->protocol->exchange(session, worker->channel,
+						  request, worker->answer);
+		if (ret)
+			return ret;
+
+		switch (request->type) {
+		case KBDUS_REQUEST_TYPE_DEVICE_AVAILABLE:
+		case KBDUS_REQUEST_TYPE_TERMINATE:
+		case KBDUS_REQUEST_TYPE_FLUSH_AND_TERMINATE:
+			return 0;
+		}
+
+		ret = libbdus_dispatch(crew->ctx, worker->index, request);
+		if (ret == bdus_abort) {
+			return libbdus_error(EIO,
+				"Driver aborted: a callback returned bdus_abort.");
+		}
+		if (ret < 0)
+			return ret;
+		worker->answer = ret;
+	}
+}
+
+/*
+ * Wait until no other worker has a request in hand. They all run into TERMINATE
+ * when they have answered what they have, or fail.
+ */
+static void await_others(struct libbdus_crew *crew)
+{
+	pthread_mutex_lock(&crew->lock);
+	while (crew->serving > 1)
+		pthread_cond_wait(&crew->stopped, &crew->lock);
+	pthread_mutex_unlock(&crew->lock);
+}
+
+static int flush_before_terminating(struct libbdus_worker *worker)
+{
+	struct libbdus_crew *crew = worker->crew;
+	const struct libbdus_request request = {
+		.type = KBDUS_REQUEST_TYPE_FLUSH,
+	};
+	int ret;
+
+	await_others(crew);
+
+	ret = libbdus_dispatch(crew->ctx, worker->index, &request);
+	if (ret == bdus_abort) {
+		return libbdus_error(EIO,
+			"Driver aborted: a callback returned bdus_abort.");
+	}
+	if (ret) {
+		return libbdus_error(EIO,
+			"The driver failed to flush before terminating.");
+	}
+
+	return 0;
+}
+
+/*
+ * Serve, alone, until the device is available or the session ends before that.
+ */
+int libbdus_crew_await_available(struct libbdus_crew *crew, bool *is_available)
+{
+	struct libbdus_worker *worker = &crew->workers[0];
+	int ret;
+
+	*is_available = false;
+	crew->serving = 1;
+
+	ret = serve_requests(worker);
+	if (ret)
+		return ret;
+
+	switch (worker->request.type) {
+	case KBDUS_REQUEST_TYPE_DEVICE_AVAILABLE:
+		*is_available = true;
+		return 0;
+	case KBDUS_REQUEST_TYPE_FLUSH_AND_TERMINATE:
+		return flush_before_terminating(worker);
+	default:
+		return 0;
+	}
+}
+
+static int serve_to_the_end(struct libbdus_worker *worker)
+{
+	int ret = serve_requests(worker);
+
+	if (ret)
+		return ret;
+
+	switch (worker->request.type) {
+	case KBDUS_REQUEST_TYPE_DEVICE_AVAILABLE:
+		return libbdus_error(EINVAL,
+			"kbdus said twice that the device is available.");
+	case KBDUS_REQUEST_TYPE_FLUSH_AND_TERMINATE:
+		return flush_before_terminating(worker);
+	default:
+		return 0;
+	}
+}
+
+static void stop_serving(struct libbdus_crew *crew, unsigned int count)
+{
+	pthread_mutex_lock(&crew->lock);
+	crew->serving -= count;
+	pthread_cond_broadcast(&crew->stopped);
+	pthread_mutex_unlock(&crew->lock);
+}
+
+/* Note how the worker ended; after a failure, make the others end too. */
+static void end_worker(struct libbdus_worker *worker, int result)
+{
+	struct libbdus_crew *crew = worker->crew;
+
+	worker->result = result;
+	if (result) {
+		libbdus_error_save(&worker->error);
+		crew->backend->stop(crew->session);
+	}
+
+	stop_serving(crew, 1);
+}
+
+static void *worker_main(void *argument)
+{
+	struct libbdus_worker *worker = argument;
+
+	end_worker(worker, serve_to_the_end(worker));
+	return NULL;
+}
+
+/* Start all workers but the first. Sets how many there are, with the first. */
+static int start_workers(struct libbdus_crew *crew, unsigned int *started)
+{
+	int err;
+
+	for (*started = 1; *started < crew->size; ++*started) {
+		struct libbdus_worker *worker = &crew->workers[*started];
+
+		err = pthread_create(&worker->thread, NULL, worker_main,
+				     worker);
+		if (err) {
+			stop_serving(crew, crew->size - *started);
+			return libbdus_error_with_errno(err,
+				"Failed to start worker %u of %u", *started,
+				crew->size);
+		}
+	}
+
+	return 0;
+}
+
+/*
+ * Serve with all workers until the session ends. Of several failures, that of the
+ * worker with the lowest index counts.
+ */
+int libbdus_crew_serve(struct libbdus_crew *crew)
+{
+	struct libbdus_worker *first = &crew->workers[0];
+	unsigned int started;
+	int ret;
+
+	crew->serving = crew->size;
+
+	ret = start_workers(crew, &started);
+	end_worker(first, ret ? ret : serve_to_the_end(first));
+
+	for (unsigned int i = 1; i < started; ++i)
+		pthread_join(crew->workers[i].thread, NULL);
+
+	for (unsigned int i = 0; i < started; ++i) {
+		if (crew->workers[i].result) {
+			libbdus_error_restore(&crew->workers[i].error);
+			return crew->workers[i].result;
+		}
+	}
+
+	return 0;
+}
