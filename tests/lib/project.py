@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: MIT
+"""What the runner has to know about BDUS: all of it is here.
+
+The module and user space are built from a copy of the tree in the root file
+system that goes with the kernel; a machine sees the results below /bdus:
+
+    kbdus.ko         the module
+    out/             lib, bin, libexec, examples, tests, as `make user` lays it out
+    tests/           cases and lib
+    examples/ drivers/ bench/
+"""
+
+import shutil
+from pathlib import Path
+
+import cases
+import runner
+import sources
+
+TOP = Path(__file__).resolve().parents[2]
+PROTOCOLS = ["ioctl", "mmap", "uds", "ring"]
+BACKENDS = ["kbdus", "ublk", "nbd", "fuse"]
+ALONG = ["tests", "examples", "drivers", "bench"]
+
+BUILD = """
+if [ -d src/kbdus ] && [ -f src/kbdus/Makefile ]; then
+    make -j2 -C src/kbdus KBDUS_KDIR="$KDIR" KBDUS_DEBUG="$KBDUS_DEBUG"
+fi
+make -j2 -C src user O=/build/out
+"""
+
+
+class Bdus:
+    name = "run"
+    top = TOP
+    cases = TOP / "tests/cases"
+    mount = "/bdus"
+    subject = r"^kbdus: "
+    hooks = {"before": "/bdus/tests/lib/before-case",
+             "after": "/bdus/tests/lib/after-case",
+             "last": "/bdus/tests/lib/after-all"}
+
+    def add_options(self, parser):
+        parser.add_argument("--protocol", metavar="P", default="ioctl",
+                            help="how drivers talk to the module: " +
+                                 ", ".join(PROTOCOLS))
+        parser.add_argument("--backend", metavar="B", default="kbdus",
+                            help="what makes the device: " +
+                                 ", ".join(BACKENDS))
+
+    def check_options(self, options):
+        for value, known in ((options.protocol, PROTOCOLS),
+                             (options.backend, BACKENDS)):
+            if value not in known:
+                raise cases.UsageError(f"unknown: {value} "
+                                       f"(known: {', '.join(known)})")
+
+    def case_path(self, name):
+        return f"/bdus/tests/cases/{name}"
+
+    def stage(self, image, options, work, payload, say):
+        sources.update(TOP, work / "src")
+        say(f"building for Linux {image.release}")
+        text = runner.build(image, work, BUILD, say, {
+            "KDIR": image.kdir, "KBDUS_DEBUG": int(image.kernel.is_debug)})
+        (work / "build.log").write_text(text)
+        module = work / "src/kbdus/kbdus.ko"
+        if module.exists():
+            shutil.copy(module, payload)
+        copy_tree(work / "out", payload / "out", "obj")
+        for name in ALONG:
+            if (work / "src" / name).is_dir():
+                copy_tree(work / "src" / name, payload / name)
+
+    def environment(self, image, options):
+        return {
+            "PATH": f"/bdus/out/bin:{runner.PATH}",
+            "LD_LIBRARY_PATH": "/bdus/out/lib",
+            "BDUS_TESTS": "/bdus/tests",
+            "BDUS_OUT": "/bdus/out",
+            "BDUS_MODULE": "/bdus/kbdus.ko",
+            "BDUS_PROTOCOL": options.protocol,
+            "BDUS_BACKEND": options.backend,
+            "BDUS_KERNEL": image.kernel.name.removesuffix("-debug"),
+            "BDUS_DEBUG": str(int(image.kernel.is_debug)),
+        }
+
+
+def copy_tree(source, target, *without):
+    if source.is_dir():
+        shutil.copytree(source, target, symlinks=True,
+                        ignore=shutil.ignore_patterns(*without))

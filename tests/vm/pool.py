@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: MIT
+"""Runs cases on machines side by side, and judges each.
+
+A machine runs case after case until one leaves it in doubt (a time-out, a
+kernel report, a task that does not die, an after-hook that failed); then it is
+replaced. A machine that dies or hangs fails the case it was running, and only
+that one.
+"""
+
+import dataclasses
+import queue
+import threading
+import time
+
+import judge
+import machine
+
+HOOK_TIMEOUT = 60  # seconds for a hook, before scaling
+GRACE = 45  # how much longer than all its bounds an agent may take to answer
+END_BOUND = 30  # seconds for a machine to power off
+
+
+@dataclasses.dataclass
+class Result:
+    name: str
+    verdict: str = "ok"  # ok, skip or FAIL
+    seconds: float = 0
+    reasons: list = dataclasses.field(default_factory=list)
+    output: str = ""
+    kernel: list = dataclasses.field(default_factory=list)
+
+    def fail(self, reason):
+        self.verdict = "FAIL"
+        self.reasons.append(reason)
+
+
+class Pool:
+    """Runs cases of a project on machines of one shape.
+
+    project gives: mount, case_path(name), hooks (a dict of paths), subject and
+    environment(shape); see runner.py."""
+
+    def __init__(self, project, shape, environment, log_directory, report):
+        self.project = project
+        self.shape = shape
+        self.environment = environment
+        self.log_directory = log_directory
+        self.report = report
+        self.todo = queue.SimpleQueue()
+        self.stopping = threading.Event()
+        self.counter = 0
+        self.lock = threading.Lock()
+
+    def run(self, cases, jobs):
+        for case in cases:
+            self.todo.put(case)
+        workers = [threading.Thread(target=self._work, daemon=True)
+                   for _ in range(min(jobs, len(cases)))]
+        for worker in workers:
+            worker.start()
+        try:
+            for worker in workers:
+                worker.join()
+        finally:
+            self.stopping.set()
+            for worker in workers:
+                worker.join(5)
+
+    def _work(self):
+        try:
+            while not self.stopping.is_set():
+                case = self._next_case()
+                if not case:
+                    return
+                Runner(self).run_from(case)
+        except Exception as error:  # a defect of ours must not look like success
+            self.report.crash(error)
+
+    def _next_case(self):
+        try:
+            return self.todo.get_nowait()
+        except queue.Empty:
+            return None
+
+    def next_machine(self):
+        with self.lock:
+            self.counter += 1
+            return self.counter
+
+
+class Runner:
+    """One machine's life: boot, cases, end."""
+
+    def __init__(self, pool):
+        self.pool = pool
+        self.report = pool.report
+        self.scale = pool.shape.scale
+        self.name = f"machine-{pool.next_machine()}"
+        self.machine = None
+        self.last = None  # the last case's name
+
+    def run_from(self, case):
+        """Boots and runs this case and further ones for as long as the
+        machine is sound."""
+        try:
+            self._boot()
+        except machine.MachineError as error:
+            result = Result(case.name)
+            result.fail(f"the machine {error} (see {self.name}.console)")
+            result.kernel = judge.console_records(self.machine.console())[-60:]
+            self.report.add(result)
+            self.machine.kill()
+            return
+        try:
+            is_sound = True
+            while case and is_sound and not self.pool.stopping.is_set():
+                is_sound = self._run(case)
+                if is_sound:
+                    case = self.pool._next_case()
+            if is_sound:
+                self._end()
+        finally:
+            self.machine.kill()
+
+    def _boot(self):
+        log = self.pool.log_directory / f"{self.name}.console"
+        start = time.monotonic()
+        self.machine = machine.Machine(self.pool.shape, log)
+        ready = self.machine.wait_ready()
+        self.report.note(f"{self.name} is up after "
+                         f"{time.monotonic() - start:.1f} s")
+        self._judge_outside("while booting", ready["kernel"])
+
+    def _run(self, case):
+        """Runs a case; true if the machine can be used for another."""
+        result = Result(case.name)
+        start = time.monotonic()
+        try:
+            done = self._request(case, result)
+        except machine.MachineError as error:
+            self._lost(case, result, str(error))
+            result.seconds = time.monotonic() - start
+            self.report.add(result)
+            return False
+        if self.last:
+            self._judge_outside(f"after {self.last}", done["early"])
+        self.last = case.name
+        result.seconds = done["seconds"]
+        is_sound = judge_case(self.pool.project, case, done, result, self.scale)
+        self.report.add(result)
+        return is_sound
+
+    def _request(self, case, result):
+        project = self.pool.project
+        timeout = case.timeout * self.scale
+        hook_timeout = HOOK_TIMEOUT * self.scale
+        self.machine.send(
+            "case", name=case.name, path=project.case_path(case.name),
+            timeout=timeout, hook_timeout=hook_timeout,
+            environment=self.pool.environment, **project.hooks)
+        bound = timeout + 2 * hook_timeout + GRACE * self.scale
+        for event in self.machine.events(bound):
+            if event["event"] == "output":
+                result.output += event["text"]
+                self.report.stream(case.name, event["text"])
+        return event
+
+    def _lost(self, case, result, how):
+        """The machine died or hangs: what it showed last goes to the case."""
+        result.fail(f"the machine {how}")
+        if self.machine.wait_end(1):
+            pass  # it has said all it had to say
+        else:
+            self.machine.dump()
+        result.kernel = judge.console_records(self.machine.console(),
+                                              f"vm: begin {case.name}")
+
+    def _end(self):
+        """Powers off; what the kernel says then counts too."""
+        try:
+            self.machine.send("stop", environment=self.pool.environment,
+                              hook_timeout=HOOK_TIMEOUT * self.scale,
+                              last=self.pool.project.hooks.get("last"))
+            output = ""
+            for event in self.machine.events((HOOK_TIMEOUT + GRACE) *
+                                             self.scale):
+                output += event.get("text", "")
+            self._judge_outside("at the end", event["kernel"])
+            if event["status"]:
+                self._fail_outside("at the end", "the last hook failed "
+                                   f"({event['status']})", [], output)
+            if not self.machine.wait_end(END_BOUND * self.scale):
+                self.machine.dump()
+                raise machine.MachineError("does not power off")
+            self._judge_outside("at power off", judge.console_records(
+                self.machine.console(), "vm: power off"))
+        except machine.MachineError as error:
+            self._fail_outside("at the end", f"the machine {error}",
+                               judge.console_records(self.machine.console(),
+                                                     "vm: ")[-200:])
+
+    def _judge_outside(self, when, records):
+        """Judges what the kernel said while no case was running."""
+        bad = judge.complaints(records)
+        if bad:
+            self._fail_outside(when, f"kernel: {bad[0]}", records)
+
+    def _fail_outside(self, when, reason, records, output=""):
+        result = Result(f"{self.name} {when}", kernel=records, output=output)
+        result.fail(reason)
+        self.report.add(result)
+
+
+def judge_case(project, case, done, result, scale):
+    """Fills in the verdict; true if the machine is still sound."""
+    result.kernel = done["kernel"]
+    bad = judge.complaints(done["kernel"], project.subject, case.kernel_log)
+    reports = judge.complaints(done["kernel"])
+    for reason in done["problems"]:
+        result.fail(reason)
+    if done["timed_out"]:
+        result.fail(f"timed out after {case.timeout * scale} s")
+    elif done["status"] == 77 and result.verdict == "ok":
+        lines = result.output.strip().splitlines()
+        result.verdict = "skip"
+        result.reasons.append(lines[-1].strip() if lines else "no reason given")
+    elif done["status"]:
+        result.fail(f"exit status {done['status']}")
+    if bad:
+        result.fail(f"kernel: {bad[0]}")
+    return not (done["timed_out"] or reports or done["problems"])
