@@ -28,7 +28,7 @@ static int open_control_device(void)
 		fd = open(KBDUS_CONTROL_PATH, O_RDWR | O_CLOEXEC);
 	} while (fd < 0 && errno == EINTR);
 
-	return fd < 0 ? -errno : fd;
+	return fd < 0 ? -errno : libbdus_daemonize_keep(fd);
 }
 
 /* Try to load the module. Whether that worked shows when the device is opened. */

@@ -18,6 +18,26 @@
 
 #include "internal.h"
 
+/*
+ * Get a descriptor out of the way of the redirection, which a program that runs
+ * without standard input, output or error will be given one of. Returns the
+ * descriptor or a negative errno value; the given one is gone then. Leaves no
+ * message.
+ */
+int libbdus_daemonize_keep(int fd)
+{
+	int kept;
+	int ret;
+
+	if (fd > STDERR_FILENO)
+		return fd;
+
+	kept = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	ret = kept < 0 ? -errno : kept;
+	close(fd);
+	return ret;
+}
+
 static int redirect_to_null(void)
 {
 	const int fd = open("/dev/null", O_RDWR);
@@ -90,6 +110,13 @@ int libbdus_daemonize(void)
 	if (pipe2(done, O_CLOEXEC)) {
 		return libbdus_error(EINVAL,
 			"Failed to daemonize: pipe2() failed.");
+	}
+
+	done[1] = libbdus_daemonize_keep(done[1]);
+	if (done[1] < 0) {
+		close(done[0]);
+		return libbdus_error(EINVAL,
+			"Failed to daemonize: too many open files.");
 	}
 
 	fflush(NULL);

@@ -231,6 +231,7 @@ int libbdus_dispatch(struct bdus_ctx *ctx, unsigned int thread,
 /* ---- daemonize.c, memory.c: what happens to the process ---- */
 
 int libbdus_daemonize(void);
+int libbdus_daemonize_keep(int fd);
 
 /* What one run has changed and will put back. */
 struct libbdus_memory {

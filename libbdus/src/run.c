@@ -141,6 +141,9 @@ static int run_callbacks(const struct libbdus_backend *backend,
 	ret = initialize(ctx);
 	if (!ret) {
 		ret = serve(&crew, session, &memory);
+		/* Let clients not wait for terminate(). */
+		if (ret)
+			backend->stop(session);
 		ret = terminate(ctx, ret);
 	}
 

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+
+/* Where things are in the structures that programs share with the library. */
+
+#include "unit.h"
+
+#define assert_offset(type, member, offset) \
+	assert_int_equal(offsetof(struct type, member), offset)
+
+static void test_ctx(void **state)
+{
+	(void)state;
+
+	assert_int_equal(sizeof(struct bdus_ctx), 56);
+	assert_offset(bdus_ctx, id, 0);
+	assert_offset(bdus_ctx, path, 8);
+	assert_offset(bdus_ctx, ops, 16);
+	assert_offset(bdus_ctx, attrs, 24);
+	assert_offset(bdus_ctx, is_rerun, 32);
+	assert_offset(bdus_ctx, private_data, 40);
+	assert_offset(bdus_ctx, major, 48);
+	assert_offset(bdus_ctx, minor, 52);
+}
+
+static void test_attrs(void **state)
+{
+	(void)state;
+
+	assert_int_equal(LIBBDUS_ATTRS_SIZE_0_1_0, 40);
+	assert_int_equal(sizeof(struct bdus_attrs), 48);
+	assert_offset(bdus_attrs, logical_block_size, 0);
+	assert_offset(bdus_attrs, physical_block_size, 4);
+	assert_offset(bdus_attrs, size, 8);
+	assert_offset(bdus_attrs, max_concurrent_callbacks, 16);
+	assert_offset(bdus_attrs, max_read_write_size, 20);
+	assert_offset(bdus_attrs, max_write_same_size, 24);
+	assert_offset(bdus_attrs, max_write_zeros_size, 28);
+	assert_offset(bdus_attrs, max_discard_erase_size, 32);
+	assert_offset(bdus_attrs, disable_partition_scanning, 36);
+	assert_offset(bdus_attrs, recoverable, 37);
+	assert_offset(bdus_attrs, dont_daemonize, 38);
+	assert_offset(bdus_attrs, log, 39);
+	assert_offset(bdus_attrs, request_timeout_ms, 40);
+	assert_offset(bdus_attrs, orphan_timeout_ms, 44);
+}
+
+static void test_ops(void **state)
+{
+	static const char *const names[] = {
+		"initialize", "on_device_available", "terminate", "read",
+		"write", "write_same", "write_zeros", "fua_write", "flush",
+		"discard", "secure_erase", "ioctl",
+	};
+
+	(void)state;
+
+	assert_int_equal(sizeof(struct bdus_ops), 96);
+	for (size_t i = 0; i < COUNT(names); ++i) {
+		assert_string_equal(libbdus_callbacks[i].name, names[i]);
+		assert_int_equal(libbdus_callbacks[i].offset, 8 * i);
+	}
+}
+
+static void test_others(void **state)
+{
+	(void)state;
+
+	assert_int_equal(sizeof(struct bdus_version), 12);
+	assert_int_equal(bdus_abort, INT_MIN);
+
+	assert_offset(bdus_dev_info, id, 0);
+	assert_offset(bdus_dev_info, path, 8);
+	assert_offset(bdus_dev_info, index, 72);
+	assert_offset(bdus_dev_info, requests_with_driver_now,
+		      sizeof(struct bdus_dev_info) - 4);
+}
+
+static void test_module_structures(void **state)
+{
+	(void)state;
+
+	assert_int_equal(sizeof(struct kbdus_version), 16);
+	assert_int_equal(sizeof(struct kbdus_device_config), 128);
+	assert_int_equal(sizeof(struct kbdus_protocol_config), 128);
+	assert_int_equal(sizeof(struct kbdus_config), 256);
+	assert_int_equal(sizeof(struct kbdus_attachment), 320);
+	assert_int_equal(sizeof(struct kbdus_device_statistics), 128);
+	assert_int_equal(sizeof(struct kbdus_device_info), 512);
+	assert_int_equal(sizeof(struct kbdus_device_number), 16);
+	assert_int_equal(sizeof(struct kbdusioctl_request), 64);
+	assert_int_equal(sizeof(struct kbdusioctl_reply), 64);
+	assert_int_equal(sizeof(union kbdusioctl_reply_and_request), 64);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_ctx),
+		cmocka_unit_test(test_attrs),
+		cmocka_unit_test(test_ops),
+		cmocka_unit_test(test_others),
+		cmocka_unit_test(test_module_structures),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
