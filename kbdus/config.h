@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef KBDUS_CONFIG_H
+#define KBDUS_CONFIG_H
+
+#include <linux/blkdev.h>
+#include <linux/string.h>
+
+#include "kbdus.h"
+
+/* Whether named padding is what it must be. */
+#define kbdus_config_is_zero(array) (!memchr_inv((array), 0, sizeof(array)))
+
+int kbdus_config_adjust(struct kbdus_device_config *config);
+void kbdus_config_get_limits(const struct kbdus_device_config *config,
+			     struct queue_limits *limits);
+bool kbdus_config_is_read_only(const struct kbdus_device_config *config);
+
+#endif

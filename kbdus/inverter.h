@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef KBDUS_INVERTER_H
+#define KBDUS_INVERTER_H
+
+#include <linux/blk-mq.h>
+#include <linux/list.h>
+#include <linux/spinlock.h>
+#include <linux/wait.h>
+
+#include "states.h"
+
+struct kbdus_client_ioctl;
+
+/**
+ * struct kbdus_command - what the module keeps beside each block request
+ * @tag: the slot that holds the request, or -1; inverter lock
+ * @ioctl: the client's ioctl if this is one; fixed while the request lives
+ * @end_link: for whoever took the request away and is about to end it
+ *
+ * It is the request's private area. For an ioctl it also outlives the request's
+ * stay in a slot, so that its client can find out what became of it.
+ */
+struct kbdus_command {
+	int tag;
+	struct kbdus_client_ioctl *ioctl;
+	struct list_head end_link;
+};
+
+/**
+ * struct kbdus_puller - who takes requests out of an inverter: one per session
+ * @is_leaving: gets no more requests; inverter lock
+ * @owes_flush: is to be told to flush before it leaves; inverter lock
+ * @owes_available: is to be told that the device is available; inverter lock
+ */
+struct kbdus_puller {
+	bool is_leaving;
+	bool owes_flush;
+	bool owes_available;
+};
+
+/**
+ * struct kbdus_slot - the place of one request, indexed by its tag
+ * @rq: the request; valid unless the slot is free
+ * @state: enum kbdus_request_state
+ * @is_cut: end the request with @cut_status as soon as the copy is over
+ * @cut_status: see @is_cut
+ * @sequence: names the present hand-over of the request, see the handle
+ * @order: place in the order of arrival
+ * @link: in the queue, if QUEUED
+ *
+ * All under the inverter lock, except that whoever is copying may use @rq.
+ */
+struct kbdus_slot {
+	struct request *rq;
+	enum kbdus_request_state state;
+	bool is_cut;
+	blk_status_t cut_status;
+	u64 sequence;
+	u64 order;
+	struct list_head link;
+};
+
+/**
+ * struct kbdus_inverter - the requests of one device
+ * @lock: guards everything below
+ * @depth: number of slots; fixed
+ * @supports_flush: a leaving driver is to flush first; fixed
+ * @puller: who may take requests; NULL if the device has no driver
+ * @is_available: the device is available to clients
+ * @is_expired: no driver came in time, fail requests
+ * @is_terminated: the device is over, fail requests
+ * @waits_for_successor: a time-out does not count while there is no puller
+ * @queued: requests to be taken, oldest first
+ * @wait: pullers that found nothing, waiting exclusively
+ * @next_sequence: of the next hand-over; all lower ones were used
+ * @next_order: of the next request to arrive
+ * @queued_now: length of @queued
+ * @with_driver_now: requests WITH_DRIVER or INBOUND
+ * @gap_start: when the last puller took no more, or 0
+ * @orphan_start: when the last puller went, or 0
+ * @statistics: the counters
+ * @slots: one for each tag
+ */
+struct kbdus_inverter {
+	spinlock_t lock;
+	unsigned int depth;
+	bool supports_flush;
+	struct kbdus_puller *puller;
+	bool is_available;
+	bool is_expired;
+	bool is_terminated;
+	bool waits_for_successor;
+	struct list_head queued;
+	wait_queue_head_t wait;
+	u64 next_sequence;
+	u64 next_order;
+	u32 queued_now;
+	u32 with_driver_now;
+	u64 gap_start;
+	u64 orphan_start;
+	struct kbdus_device_statistics statistics;
+	struct kbdus_slot slots[];
+};
+
+/**
+ * struct kbdus_item - what a puller got
+ * @type: what it is
+ * @handle: names it in the reply; 0 for a notification
+ * @rq: the request; NULL for a notification
+ */
+struct kbdus_item {
+	enum kbdus_request_type type;
+	u64 handle;
+	struct request *rq;
+};
+
+/* Lifetime. */
+struct kbdus_inverter *
+kbdus_inverter_create(const struct kbdus_device_config *config);
+void kbdus_inverter_destroy(struct kbdus_inverter *inv);
+
+/* The device's side: push. */
+blk_status_t kbdus_inverter_put(struct kbdus_inverter *inv, struct request *rq);
+enum blk_eh_timer_return kbdus_inverter_time_out(struct kbdus_inverter *inv,
+						 struct request *rq);
+void kbdus_inverter_cancel(struct kbdus_inverter *inv, struct request *rq);
+void kbdus_inverter_set_available(struct kbdus_inverter *inv);
+void kbdus_inverter_terminate(struct kbdus_inverter *inv);
+void kbdus_inverter_expire(struct kbdus_inverter *inv);
+void kbdus_inverter_get_statistics(struct kbdus_inverter *inv,
+				   struct kbdus_device_info *info);
+
+/* The session's side: who pulls. */
+void kbdus_inverter_attach(struct kbdus_inverter *inv,
+			   struct kbdus_puller *puller);
+void kbdus_inverter_stop(struct kbdus_inverter *inv,
+			 struct kbdus_puller *puller, bool flush);
+void kbdus_inverter_detach(struct kbdus_inverter *inv,
+			   struct kbdus_puller *puller);
+
+/* The protocol's side: pull. */
+int kbdus_inverter_take(struct kbdus_inverter *inv, struct kbdus_puller *puller,
+			struct kbdus_item *item);
+bool kbdus_inverter_commit_take(struct kbdus_inverter *inv,
+				struct kbdus_puller *puller,
+				const struct kbdus_item *item);
+void kbdus_inverter_abort_take(struct kbdus_inverter *inv,
+			       struct kbdus_puller *puller,
+			       const struct kbdus_item *item);
+int kbdus_inverter_begin_reply(struct kbdus_inverter *inv,
+			       struct kbdus_puller *puller, u64 handle,
+			       struct kbdus_item *item);
+void kbdus_inverter_commit_reply(struct kbdus_inverter *inv,
+				 const struct kbdus_item *item, int error);
+void kbdus_inverter_abort_reply(struct kbdus_inverter *inv,
+				struct kbdus_puller *puller,
+				const struct kbdus_item *item);
+
+#endif

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * payload.c: moves data between a request's pages and a driver's buffer.
+ *
+ * Protocols call it while a request is OUTBOUND or INBOUND. In these states
+ * nobody can take the request away, so copying must not wait for anything that
+ * a driver decides: its buffer may be swapped out to, or mapped from, the very
+ * device it serves, or be handled by userfaultfd. Therefore page faults are off
+ * while copying. If the buffer is not there, the copy fails, the protocol gives
+ * the request back, makes the kernel fetch the pages (the fault functions, which
+ * may wait, and can be killed), and tries again.
+ *
+ * Knows nothing of the request's states: that is inverter.c.
+ */
+#include <linux/blk-mq.h>
+#include <linux/pagemap.h>
+#include <linux/uaccess.h>
+#include <linux/uio.h>
+
+#include "client.h"
+#include "inverter.h"
+#include "payload.h"
+
+/**
+ * kbdus_payload_size_max() - the largest payload of any request of a device
+ * @config: the device's adjusted configuration
+ */
+u32 kbdus_payload_size_max(const struct kbdus_device_config *config)
+{
+	u32 size = config->max_read_write_size;
+
+	if (config->operations & KBDUS_OP(WRITE_SAME))
+		size = max(size, config->logical_block_size);
+	if (config->operations & KBDUS_OP(IOCTL))
+		size = max(size, KBDUS_IOCTL_PAYLOAD_SIZE);
+	return size;
+}
+
+/**
+ * kbdus_payload_request_size() - how much a request carries to the driver
+ * @item: the request
+ */
+size_t kbdus_payload_request_size(const struct kbdus_item *item)
+{
+	switch (item->type) {
+	case KBDUS_REQUEST_TYPE_WRITE:
+	case KBDUS_REQUEST_TYPE_FUA_WRITE:
+		return blk_rq_bytes(item->rq);
+	case KBDUS_REQUEST_TYPE_IOCTL:
+		return kbdus_client_ioctl_size_out(item->rq);
+	default:
+		return 0;
+	}
+}
+
+/**
+ * kbdus_payload_reply_size() - how much a reply without error carries back
+ * @item: the request
+ */
+size_t kbdus_payload_reply_size(const struct kbdus_item *item)
+{
+	switch (item->type) {
+	case KBDUS_REQUEST_TYPE_READ:
+		return blk_rq_bytes(item->rq);
+	case KBDUS_REQUEST_TYPE_IOCTL:
+		return kbdus_client_ioctl_size_in(item->rq);
+	default:
+		return 0;
+	}
+}
+
+static bool copy_pages_out(struct request *rq, struct iov_iter *to)
+{
+	struct req_iterator it;
+	struct bio_vec bv;
+
+	rq_for_each_segment(bv, rq, it) {
+		if (copy_page_to_iter(bv.bv_page, bv.bv_offset, bv.bv_len,
+				      to) != bv.bv_len)
+			return false;
+	}
+	return true;
+}
+
+static bool copy_pages_in(struct request *rq, struct iov_iter *from)
+{
+	struct req_iterator it;
+	struct bio_vec bv;
+
+	rq_for_each_segment(bv, rq, it) {
+		if (copy_page_from_iter(bv.bv_page, bv.bv_offset, bv.bv_len,
+					from) != bv.bv_len)
+			return false;
+	}
+	return true;
+}
+
+/**
+ * kbdus_payload_copy_out() - copies what a request carries to the driver
+ * @item: the request, OUTBOUND
+ * @buffer: where to
+ *
+ * Context: does not sleep.
+ *
+ * Return: 0, or -EFAULT if the buffer is not there (at the moment).
+ */
+int kbdus_payload_copy_out(const struct kbdus_item *item, void __user *buffer)
+{
+	size_t size = kbdus_payload_request_size(item);
+	struct iov_iter to;
+	bool ok;
+
+	if (!size)
+		return 0;
+	if (import_ubuf(ITER_DEST, buffer, size, &to))
+		return -EFAULT;
+
+	pagefault_disable();
+	if (item->type == KBDUS_REQUEST_TYPE_IOCTL)
+		ok = copy_to_iter(kbdus_client_ioctl_data(item->rq), size,
+				  &to) == size;
+	else
+		ok = copy_pages_out(item->rq, &to);
+	pagefault_enable();
+	return ok ? 0 : -EFAULT;
+}
+
+/**
+ * kbdus_payload_copy_in() - copies what a reply carries to the request
+ * @item: the request, INBOUND
+ * @buffer: where from
+ *
+ * Context: does not sleep.
+ *
+ * Return: 0, or -EFAULT if the buffer is not there (at the moment).
+ */
+int kbdus_payload_copy_in(const struct kbdus_item *item,
+			  const void __user *buffer)
+{
+	size_t size = kbdus_payload_reply_size(item);
+	struct iov_iter from;
+	bool ok;
+
+	if (!size)
+		return 0;
+	if (import_ubuf(ITER_SOURCE, (void __user *)buffer, size, &from))
+		return -EFAULT;
+
+	pagefault_disable();
+	if (item->type == KBDUS_REQUEST_TYPE_IOCTL)
+		ok = copy_from_iter(kbdus_client_ioctl_data(item->rq), size,
+				    &from) == size;
+	else
+		ok = copy_pages_in(item->rq, &from);
+	pagefault_enable();
+	return ok ? 0 : -EFAULT;
+}
+
+/**
+ * kbdus_payload_fault_out() - makes a buffer be there for copying out
+ * @buffer: the buffer, whose content is lost
+ * @size: its size
+ *
+ * Context: sleeps, killably. The caller holds no request.
+ *
+ * Return: 0, -EINTR, or -EFAULT if there is no such memory.
+ */
+int kbdus_payload_fault_out(void __user *buffer, size_t size)
+{
+	if (fatal_signal_pending(current))
+		return -EINTR;
+	return fault_in_writeable(buffer, size) ? -EFAULT : 0;
+}
+
+/**
+ * kbdus_payload_fault_in() - makes a buffer be there for copying in
+ * @buffer: the buffer
+ * @size: its size
+ *
+ * Context and return as above.
+ */
+int kbdus_payload_fault_in(const void __user *buffer, size_t size)
+{
+	if (fatal_signal_pending(current))
+		return -EINTR;
+	return fault_in_readable(buffer, size) ? -EFAULT : 0;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef KBDUS_SESSION_H
+#define KBDUS_SESSION_H
+
+#include <linux/mutex.h>
+
+#include "inverter.h"
+#include "states.h"
+
+struct kbdus_device;
+struct kbdus_protocol;
+
+/**
+ * struct kbdus_session - what one control file means
+ * @attaching: held while the control file is becoming a driver's
+ * @device: a reference; set once, before @protocol
+ * @protocol: NULL until attached; then fixed. Published with release semantics
+ * @protocol_config: adjusted; fixed once attached
+ * @puller: the inverter's
+ * @state: enum kbdus_session_state; device lock
+ * @is_successful: its end is not a crash; device lock
+ * @pid: who attached
+ */
+struct kbdus_session {
+	struct mutex attaching;
+	struct kbdus_device *device;
+	const struct kbdus_protocol *protocol;
+	struct kbdus_protocol_config protocol_config;
+	struct kbdus_puller puller;
+	enum kbdus_session_state state;
+	bool is_successful;
+	struct pid *pid;
+};
+
+struct kbdus_session *kbdus_session_open(void);
+void kbdus_session_close(struct kbdus_session *session);
+void kbdus_session_free(struct kbdus_session *session);
+
+int kbdus_session_create(struct kbdus_session *session,
+			 struct kbdus_config __user *argument);
+int kbdus_session_attach(struct kbdus_session *session,
+			 struct kbdus_attachment __user *argument);
+int kbdus_session_mark_successful(struct kbdus_session *session);
+void kbdus_session_terminate_driver(struct kbdus_device *device,
+				    const struct kbdus_session *caller);
+long kbdus_session_call(struct kbdus_session *session, unsigned int command,
+			void __user *argument);
+void kbdus_session_get_info(struct kbdus_device *device,
+			    struct kbdus_device_info *info);
+
+#endif
