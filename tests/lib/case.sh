@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: MIT
+#
+# case.sh: the vocabulary of cases. A case sources it first, with the module
+# loaded and no device there, and says in a few sentences what must hold. It
+# stops at the first command that fails. What a case leaves behind (processes,
+# mounts, devices) is cleaned up for it by after-case.
+
+set -eEuo pipefail
+trap 'echo "FAILED: line $LINENO: $BASH_COMMAND"' ERR
+
+fail() {
+	echo "FAILED: $*"
+	exit 1
+}
+
+skip() {
+	echo "$*"
+	exit 77
+}
+
+# wait_until SECONDS COMMAND...: until the command succeeds; the time is scaled
+# by what a slow kernel needs.
+wait_until() {
+	local end=$((SECONDS + $1 * BDUS_SLOW))
+	shift
+	until "$@"; do
+		((SECONDS <= end)) || fail "not within the time: $*"
+		read -rt 0.05 <> <(:) || :
+	done
+}
+
+# start DRIVER [KEY=VALUE...]: starts a driver in the background and sets DEV
+# (its node) and ID.
+start() {
+	DEV=$(bdus run "$@") || fail "bdus run $*"
+	ID=${DEV#/dev/bdus-}
+	[[ -b $DEV ]] || fail "no node $DEV"
+}
+
+# start_foreground DRIVER [KEY=VALUE...]: the same, and sets PID to its process,
+# a child of the case. Its output goes to ./driver.out.
+start_foreground() {
+	: > driver.out
+	bdus run "$1" --foreground "${@:2}" > driver.out 2>&1 &
+	PID=$!
+	wait_until 20 grep -qs ^/dev/bdus- driver.out
+	DEV=$(grep -m1 ^/dev/bdus- driver.out)
+	ID=${DEV#/dev/bdus-}
+}
+
+# info FIELD...: numbers about $ID, e.g. info queued-now.
+info() {
+	bdus-info "$ID" "${@/#/--}"
+}
+
+# service: who serves $ID: available, orphan, ... as `bdus list` says.
+state() {
+	bdus list -n -r -o STATE "$ID"
+}
+
+driver_pid() {
+	info driver-pid
+}
+
+# kill_driver: the driver of $ID dies at once; returns when the module knows.
+kill_driver() {
+	local pid
+	pid=$(driver_pid)
+	kill -KILL "$pid"
+	wait_until 10 process_is_gone "$pid"
+}
+
+process_is_gone() {
+	[[ ! -d /proc/$1 ]] || grep -q '^State:.[ZX]' "/proc/$1/status" 2>/dev/null
+}
+
+# is_gone ID|PATH: neither the module nor /dev knows the device.
+is_gone() {
+	[[ ! -e /dev/bdus-${1#/dev/bdus-} ]] &&
+		! bdus-info "${1#/dev/bdus-}" --id > /dev/null 2>&1
+}
+
+# expect_error TEXT COMMAND...: the command fails and says so.
+expect_error() {
+	local text=$1 output
+	shift
+	if output=$("$@" 2>&1); then
+		fail "succeeded: $*"
+	fi
+	grep -qF -- "$text" <<< "$output" ||
+		fail "'$*' said '$output', not '$text'"
+}
+
+# expect_status STATUS COMMAND...
+expect_status() {
+	local status=0
+	"${@:2}" || status=$?
+	((status == $1)) || fail "exit status $status, not $1: ${*:2}"
+}
+
+# equals ACTUAL EXPECTED [WHAT]
+equals() {
+	[[ $1 == "$2" ]] || fail "${3:-value} is '$1', not '$2'"
+}
