@@ -29,3 +29,23 @@ unit: $(UNIT_PROGRAMS) user
 	tests/unit/run $(UNIT_PROGRAMS)
 
 -include $(shell find $(O)/obj-unit -name '*.d' 2>/dev/null)
+
+## demo          the main job on real data, in a throw-away machine
+.PHONY: demo
+demo:
+	demo/run
+
+## check         the test suite, in minutes
+.PHONY: check
+check:
+	tests/check
+
+## check-debug   the same cases under a kernel with KASAN and lockdep
+.PHONY: check-debug
+check-debug:
+	tests/check --debug
+
+## check-all     long cases too, every kernel, the debug kernel
+.PHONY: check-all
+check-all:
+	tests/check --all

@@ -7,7 +7,7 @@ system that goes with the kernel; a machine sees the results below /bdus:
     kbdus.ko         the module
     out/             lib, bin, libexec, examples, tests, as `make user` lays it out
     tests/           cases and lib
-    examples/ drivers/ bench/
+    examples/ drivers/ demo/ bench/
 """
 
 import shutil
@@ -20,7 +20,7 @@ import sources
 TOP = Path(__file__).resolve().parents[2]
 PROTOCOLS = ["ioctl", "mmap", "uds", "ring"]
 BACKENDS = ["kbdus", "ublk", "nbd", "fuse"]
-ALONG = ["tests", "examples", "drivers", "bench"]
+ALONG = ["tests", "examples", "drivers", "demo", "bench"]
 
 BUILD = """
 if [ -d src/kbdus ] && [ -f src/kbdus/Makefile ]; then
