@@ -35,6 +35,8 @@ static struct {
 
 /* Threads that can still be started; negative: any number. */
 static int threads_left;
+/* Items of the queue that are taken before the next one cannot be started. */
+static unsigned int taken_before_failure;
 
 /* Takes precedence over the C library's (and the sanitizer's) own. */
 int pthread_create(pthread_t *thread, const pthread_attr_t *attr,
@@ -44,8 +46,10 @@ int pthread_create(pthread_t *thread, const pthread_attr_t *attr,
 		    void *);
 	void *symbol = dlsym(RTLD_NEXT, "pthread_create");
 
-	if (threads_left == 0)
+	if (threads_left == 0) {
+		fake_await_taken(taken_before_failure);
 		return EAGAIN;
+	}
 	if (threads_left > 0)
 		--threads_left;
 
@@ -168,6 +172,7 @@ static int set_up(void **state)
 	memset(&seen, 0, sizeof(seen));
 	seen.special_offset = UINT64_MAX;
 	threads_left = -1;
+	taken_before_failure = 0;
 	return 0;
 }
 
@@ -336,6 +341,21 @@ static void test_too_few_threads(void **state)
 	}
 }
 
+/* The one worker that could be started must not wait for those that could not. */
+static void test_flush_with_too_few_threads(void **state)
+{
+	(void)state;
+
+	fake_push(AVAILABLE, 0, 0);
+	fake_push(FLUSH_AND_TERMINATE, 0, 0);
+	threads_left = 1;
+	taken_before_failure = 2;
+
+	assert_int_equal(run(), -EAGAIN);
+	assert_int_equal(seen.flushes, 1);
+	assert_int_equal(seen.terminated, 1);
+}
+
 static void test_too_few_channels(void **state)
 {
 	(void)state;
@@ -359,6 +379,7 @@ int main(void)
 		TEST(test_exchange_failing_ends_all),
 		TEST(test_available_twice),
 		TEST(test_too_few_threads),
+		TEST(test_flush_with_too_few_threads),
 		TEST(test_too_few_channels),
 	};
 
