@@ -6,6 +6,7 @@
 # mounts, devices) is cleaned up for it by after-case.
 
 set -eEuo pipefail
+: "${BDUS_SLOW:=${VM_SLOW:-1}}"
 trap 'echo "FAILED: line $LINENO: $BASH_COMMAND"' ERR
 
 fail() {
