@@ -235,7 +235,8 @@ def make_initramfs(image, directory, extra):
     (tree / "modules/order").write_text("".join(f"{n}\n" for n in order))
     if image.kernel.is_debug:
         # Its modules are not on the disk, which all kernels of a suite share.
-        shutil.copytree(image.modules, tree / "vm/modules" / image.release)
+        shutil.copytree(image.modules, tree / "vm/modules" / image.release,
+                        ignore=shutil.ignore_patterns("build", "source"))
     result = directory / "initramfs"
     with open(result, "wb") as output:
         subprocess.run(["sh", "-c", "find . | cpio --quiet -o -H newc"],
