@@ -1,1 +1,94 @@
 # SPDX-License-Identifier: MIT
+#
+# Where things go. The variables and the targets for parts are those that users
+# of 0.1 know; DESTDIR and PREFIX work as everywhere.
+
+KBDUS_KDIR			?= /lib/modules/$(shell uname -r)/build
+KBDUS_MODULE_INSTALL_DIR	?= /lib/modules/$(shell uname -r)/extra
+KBDUS_HEADER_INSTALL_DIR	?= $(PREFIX)/include
+LIBBDUS_BINARY_INSTALL_DIR	?= $(PREFIX)/lib
+LIBBDUS_HEADER_INSTALL_DIR	?= $(PREFIX)/include
+CMDBDUS_BINARY_INSTALL_DIR	?= $(PREFIX)/sbin
+CMDBDUS_BASH_COMPLETION_INSTALL_DIR ?= $(PREFIX)/share/bash-completion/completions
+CMDBDUS_FISH_COMPLETION_INSTALL_DIR ?= $(PREFIX)/share/fish/vendor_completions.d
+CMDBDUS_ZSH_COMPLETION_INSTALL_DIR ?= $(PREFIX)/share/zsh/site-functions
+MAN_INSTALL_DIR			?= $(PREFIX)/share/man/man1
+PKGCONFIG_INSTALL_DIR		?= $(LIBBDUS_BINARY_INSTALL_DIR)/pkgconfig
+
+MAN_SOURCES	:= $(wildcard cmdbdus/man/*.rst drivers/*/*.rst)
+MAN_PAGES	:= $(patsubst %.rst,$(O)/man/%,$(notdir $(MAN_SOURCES)))
+
+vpath %.rst cmdbdus/man $(wildcard drivers/*)
+$(O)/man/%: %.rst
+	@mkdir -p $(@D)
+	rst2man --halt=warning $< $@
+
+## docs          the man pages
+.PHONY: docs
+docs: $(MAN_PAGES)
+
+$(O)/lib/libbdus.pc: libbdus/libbdus.pc.in
+	@mkdir -p $(@D)
+	sed -e 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' \
+		-e 's|@LIBDIR@|$(LIBBDUS_BINARY_INSTALL_DIR)|' \
+		-e 's|@INCLUDEDIR@|$(LIBBDUS_HEADER_INSTALL_DIR)|' $< > $@
+
+## install       everything; install-kbdus, -libbdus, -cmdbdus for parts
+.PHONY: install install-kbdus install-libbdus install-cmdbdus
+install: install-kbdus install-libbdus install-cmdbdus
+
+# Only a module that nobody uses is replaced, so that no device breaks.
+install-kbdus:
+	$(if $(DESTDIR),,! grep -q '^kbdus ' /proc/modules || rmmod kbdus || \
+		{ echo "kbdus is in use: destroy its devices first (bdus list)"; exit 1; })
+	install -D -m 644 kbdus/kbdus.ko \
+		$(DESTDIR)$(KBDUS_MODULE_INSTALL_DIR)/kbdus.ko
+	install -D -m 644 kbdus/include/kbdus.h \
+		$(DESTDIR)$(KBDUS_HEADER_INSTALL_DIR)/kbdus.h
+	$(if $(DESTDIR),,depmod)
+
+install-libbdus: $(LIBBDUS) $(O)/lib/libbdus.pc
+	install -D -m 644 $(LIBBDUS) \
+		$(DESTDIR)$(LIBBDUS_BINARY_INSTALL_DIR)/libbdus.so.0
+	ln -sf libbdus.so.0 $(DESTDIR)$(LIBBDUS_BINARY_INSTALL_DIR)/libbdus.so
+	install -D -m 644 libbdus/include/bdus.h \
+		$(DESTDIR)$(LIBBDUS_HEADER_INSTALL_DIR)/bdus.h
+	install -D -m 644 $(O)/lib/libbdus.pc \
+		$(DESTDIR)$(PKGCONFIG_INSTALL_DIR)/libbdus.pc
+	$(if $(DESTDIR),,ldconfig)
+
+install-cmdbdus: user docs
+	install -d $(DESTDIR)$(CMDBDUS_BINARY_INSTALL_DIR) \
+		$(DESTDIR)$(DRIVER_DIR) $(DESTDIR)$(MAN_INSTALL_DIR)
+	install -m 755 $(O)/bin/* $(DESTDIR)$(CMDBDUS_BINARY_INSTALL_DIR)
+	install -m 755 $(O)/libexec/bdus/drivers/* $(DESTDIR)$(DRIVER_DIR)
+	install -m 644 $(MAN_PAGES) $(DESTDIR)$(MAN_INSTALL_DIR)
+	install -D -m 644 cmdbdus/completions/bdus.bash \
+		$(DESTDIR)$(CMDBDUS_BASH_COMPLETION_INSTALL_DIR)/bdus
+	install -D -m 644 cmdbdus/completions/bdus.fish \
+		$(DESTDIR)$(CMDBDUS_FISH_COMPLETION_INSTALL_DIR)/bdus.fish
+	install -D -m 644 cmdbdus/completions/_bdus \
+		$(DESTDIR)$(CMDBDUS_ZSH_COMPLETION_INSTALL_DIR)/_bdus
+
+## uninstall     the counterparts
+.PHONY: uninstall uninstall-kbdus uninstall-libbdus uninstall-cmdbdus
+uninstall: uninstall-kbdus uninstall-libbdus uninstall-cmdbdus
+
+uninstall-kbdus:
+	rm -f $(DESTDIR)$(KBDUS_MODULE_INSTALL_DIR)/kbdus.ko \
+		$(DESTDIR)$(KBDUS_HEADER_INSTALL_DIR)/kbdus.h
+	$(if $(DESTDIR),,depmod)
+
+uninstall-libbdus:
+	rm -f $(DESTDIR)$(LIBBDUS_BINARY_INSTALL_DIR)/libbdus.so* \
+		$(DESTDIR)$(LIBBDUS_HEADER_INSTALL_DIR)/bdus.h \
+		$(DESTDIR)$(PKGCONFIG_INSTALL_DIR)/libbdus.pc
+	$(if $(DESTDIR),,ldconfig)
+
+uninstall-cmdbdus:
+	rm -f $(addprefix $(DESTDIR)$(CMDBDUS_BINARY_INSTALL_DIR)/,bdus bdus-info) \
+		$(addprefix $(DESTDIR)$(MAN_INSTALL_DIR)/,$(notdir $(MAN_PAGES))) \
+		$(DESTDIR)$(CMDBDUS_BASH_COMPLETION_INSTALL_DIR)/bdus \
+		$(DESTDIR)$(CMDBDUS_FISH_COMPLETION_INSTALL_DIR)/bdus.fish \
+		$(DESTDIR)$(CMDBDUS_ZSH_COMPLETION_INSTALL_DIR)/_bdus
+	rm -rf $(DESTDIR)$(DRIVER_DIR)
