@@ -118,11 +118,13 @@ static void *wait_for_signal(void *argument)
 	int signal_number;
 
 	(void)argument;
-	if (sigwait(&process.ending_signals, &signal_number) == 0) {
-		/* This thread alone takes the next one, and dies of it. */
-		pthread_sigmask(SIG_UNBLOCK, &process.ending_signals, NULL);
-		end_driver(signal_number);
-	}
+	sigwait(&process.ending_signals, &signal_number);
+	/* This thread alone takes the next one, and the process dies of it; so it
+	 * must stay, in case that the driver does not end. */
+	pthread_sigmask(SIG_UNBLOCK, &process.ending_signals, NULL);
+	end_driver(signal_number);
+	for (;;)
+		pause();
 	return NULL;
 }
 
