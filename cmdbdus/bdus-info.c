@@ -136,7 +136,7 @@ int main(int argc, char **argv)
 	if (!find_device(argv[optind], &id))
 		return STATUS_FAILURE;
 	if (!device_get(id, &device)) {
-		print_error("%s: %s", argv[optind], bdus_get_error_message());
+		print_error("%s", bdus_get_error_message());
 		return STATUS_FAILURE;
 	}
 	status = show(&device, chosen, chosen_count);

@@ -53,8 +53,13 @@ static char *own_folder(void)
 	slash = strrchr(self, '/');
 	if (!slash)
 		return NULL;
+	/* Without the file's name, and without that of its folder. */
 	*slash = '\0';
-	if (asprintf(&result, "%s/../libexec/bdus/drivers", self) < 0)
+	slash = strrchr(self, '/');
+	if (!slash)
+		return NULL;
+	*slash = '\0';
+	if (asprintf(&result, "%s/libexec/bdus/drivers", self) < 0)
 		return NULL;
 	return result;
 }

@@ -91,6 +91,6 @@ bool find_device(const char *word, uint64_t *out)
 {
 	if (parse_id(word, out) || bdus_get_dev_id_from_path(out, word))
 		return true;
-	print_error("%s: %s", word, bdus_get_error_message());
+	print_error("%s", bdus_get_error_message());
 	return false;
 }

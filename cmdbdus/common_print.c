@@ -179,10 +179,14 @@ static bool print_table(const struct print_format *format,
 	return print_and_free(table, is_good);
 }
 
-/* "logical-block-size" becomes "Logical block size". */
+/* "orphan-timeout-ms" becomes "Orphan timeout": the value has a unit. */
 static void label(const struct field *field, char *out, size_t size)
 {
-	snprintf(out, size, "%s", field->key);
+	bool has_unit = field->kind == FIELD_MILLISECONDS ||
+			field->kind == FIELD_NANOSECONDS;
+
+	snprintf(out, size, "%.*s",
+		 (int)strlen(field->key) - (has_unit ? 3 : 0), field->key);
 	out[0] = toupper((unsigned char)out[0]);
 	for (char *c = out; *c; c++)
 		if (*c == '-')

@@ -261,7 +261,7 @@ static int parse_replace(const struct driver *driver, const char *value,
 	if (driver_parse_number(value, UINT64_MAX - 1, &run->device) ||
 	    bdus_get_dev_id_from_path(&run->device, value))
 		return DRIVER_EXIT_OK;
-	driver_error("%s: %s", value, bdus_get_error_message());
+	driver_error("%s", bdus_get_error_message());
 	return DRIVER_EXIT_FAILURE;
 }
 

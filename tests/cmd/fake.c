@@ -100,7 +100,7 @@ bool bdus_get_dev_id_from_path_0_1_0_(uint64_t *out_dev_id,
 				      const char *dev_path)
 {
 	if (strncmp(dev_path, "/fake/", 6) != 0)
-		return fail(ENOENT, "no such path");
+		return fail(ENOENT, dev_path);
 	*out_dev_id = strtoull(dev_path + 6, NULL, 10);
 	return true;
 }
