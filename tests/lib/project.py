@@ -72,7 +72,7 @@ class Bdus:
             if (work / "src" / name).is_dir():
                 copy_tree(work / "src" / name, payload / name)
 
-    def environment(self, image, options):
+    def environment(self, shape, options):
         return {
             "PATH": f"/bdus/out/bin:{runner.PATH}",
             "LD_LIBRARY_PATH": "/bdus/out/lib",
@@ -81,8 +81,9 @@ class Bdus:
             "BDUS_MODULE": "/bdus/kbdus.ko",
             "BDUS_PROTOCOL": options.protocol,
             "BDUS_BACKEND": options.backend,
-            "BDUS_KERNEL": image.kernel.name.removesuffix("-debug"),
-            "BDUS_DEBUG": str(int(image.kernel.is_debug)),
+            "BDUS_KERNEL": shape.image.kernel.name.removesuffix("-debug"),
+            "BDUS_DEBUG": str(int(shape.image.kernel.is_debug)),
+            "BDUS_SLOW": str(shape.scale),
         }
 
 

@@ -62,7 +62,8 @@ def get(store, kernel, base, version):
     """The cached directory of a debug kernel: vmlinuz, release, lib/modules
     and tree (to be bound to /kernel inside the root in base)."""
     config = images.HERE / f"{kernel.name.rpartition('-')[2]}.config"
-    key = cache.digest(RECIPE, BUILD, repr(KEPT), base.name, version,
+    key = cache.digest(RECIPE, BUILD, repr(KEPT), version,
+                       toolchain(base / "root"),
                        config.read_bytes())
 
     def build(directory):
@@ -76,6 +77,14 @@ def get(store, kernel, base, version):
                   f"{(time.monotonic() - start) / 60:.0f} min")
 
     return store.store.entry(f"kernel-{kernel.name}", key, build)
+
+
+def toolchain(root):
+    """The versions of a root's packages that make a difference to a build."""
+    status = (root / "var/lib/dpkg/status").read_text()
+    found = re.findall(r"(?ms)^Package: ((?:gcc|binutils)(?:-[\d.]+)?)$.*?"
+                       r"^Version: (\S+)", status)
+    return repr(sorted(found))
 
 
 def compile_kernel(store, kernel, root, directory, version):

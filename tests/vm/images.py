@@ -11,8 +11,10 @@ import functools
 import lzma
 import re
 import shutil
+import struct
 import subprocess
 import time
+import zlib
 from pathlib import Path
 
 import cache
@@ -26,6 +28,10 @@ NOT_ON_DISK = ["boot", "usr/src", "usr/share/doc", "usr/share/man",
 
 # What a machine needs to reach its root file system and its runner.
 BOOT_MODULES = ["virtio_pci", "virtio_blk", "virtio_console", "ext4"]
+
+
+# Type and name of the ELF note that says where QEMU may enter a kernel.
+PVH_NOTE = struct.pack("<I", 18) + b"Xen\0"
 
 
 class ImageError(Exception):
@@ -242,6 +248,29 @@ def make_initramfs(image, directory, extra):
         subprocess.run(["sh", "-c", "find . | cpio --quiet -o -H newc"],
                        cwd=tree, stdout=output, check=True)
     shutil.rmtree(tree)
+    return result
+
+
+def unpack_kernel(image, directory):
+    """The kernel as an ELF file if QEMU can boot that, else as it is: done
+    here, unpacking costs a tenth of a second instead of one."""
+    packed = image.vmlinuz.read_bytes()
+    # See Documentation/arch/x86/boot.rst: setup_sects, payload_offset, _length.
+    setup = (packed[0x1F1] + 1) * 512
+    offset, length = struct.unpack_from("<II", packed, 0x248)
+    payload = packed[setup + offset:setup + offset + length]
+    if payload.startswith(b"\x28\xb5\x2f\xfd"):
+        # Its length follows the data, which is no part of the format.
+        data = subprocess.run(["zstd", "-dcq"], input=payload[:-4],
+                              stdout=subprocess.PIPE, check=True).stdout
+    elif payload.startswith(b"\x1f\x8b"):
+        data = zlib.decompressobj(wbits=31).decompress(payload)
+    else:
+        return image.vmlinuz
+    if PVH_NOTE not in data:
+        return image.vmlinuz
+    result = directory / "vmlinux"
+    result.write_bytes(data)
     return result
 
 

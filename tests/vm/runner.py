@@ -13,7 +13,7 @@ A project is an object that knows what to build and how its cases are set up:
     stage(image, options, work, payload, say)
                      builds in work and fills the directory payload; raises
                      BuildError
-    environment(image, options)
+    environment(shape, options)
                      of cases
     case_path(name)  in machines
 """
@@ -126,7 +126,7 @@ class Run:
         start = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="vm-run.") as directory:
             try:
-                shape = self._prepare(Path(directory) / "payload.img")
+                shape = self._prepare(Path(directory))
             except (BuildError, images.ImageError) as error:
                 return self._cannot_build(error)
             if self.options.command:
@@ -155,7 +155,7 @@ class Run:
         print(f"FAIL build\n{error}\n\n0 passed, 1 failed, 0 skipped")
         return 1
 
-    def _prepare(self, payload_image):
+    def _prepare(self, directory):
         """Builds everything there is to build; the shape of machines."""
         image = images.Images(say=self.say).get(self.kernel)
         work = self.project.top / "build/vm" / self.kernel.name
@@ -165,15 +165,16 @@ class Run:
             shutil.rmtree(payload, ignore_errors=True)
             payload.mkdir()
             self.project.stage(image, self.options, work, payload, self.say)
+            payload_image = directory / "payload.img"
             images.make_payload(payload, payload_image)
         options = self.options
         return machine.Shape(
-            image, payload_image, self.project.mount, options.memory,
-            1 if options.icount else options.cpus, options.icount,
+            image, images.unpack_kernel(image, directory), payload_image,
+            self.project.mount, options.memory, 1 if options.icount else options.cpus, options.icount,
             ("kmemleak=on",) if options.kmemleak else ())
 
     def _environment(self, shape):
-        own = self.project.environment(shape.image, self.options)
+        own = self.project.environment(shape, self.options)
         return {"PATH": PATH, "HOME": "/root", "LC_ALL": "C.UTF-8",
                 "VM_SLOW": str(shape.scale),
                 "VM_KMEMLEAK": str(int(self.options.kmemleak)), **own}
