@@ -201,7 +201,8 @@ static int perform(const struct rule *rule)
 	case ACTION_ABORT:
 		return bdus_abort;
 	case ACTION_STOP:
-		kill(getpid(), SIGSTOP);
+		/* To this thread: another one might take it too late for us. */
+		raise(SIGSTOP);
 		return 0;
 	case ACTION_EXIT:
 		exit(DRIVER_EXIT_FAILURE);

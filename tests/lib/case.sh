@@ -71,7 +71,10 @@ kill_driver() {
 	wait_until 10 process_is_gone "$pid"
 }
 
+# A process whose main thread has ended is gone when the others are, too.
 process_is_gone() {
+	local tasks=(/proc/"$1"/task/*)
+	((${#tasks[@]} == 1)) || return 1
 	[[ ! -d /proc/$1 ]] || grep -q '^State:.[ZX]' "/proc/$1/status" 2>/dev/null
 }
 
@@ -102,4 +105,70 @@ expect_status() {
 # equals ACTUAL EXPECTED [WHAT]
 equals() {
 	[[ $1 == "$2" ]] || fail "${3:-value} is '$1', not '$2'"
+}
+
+# replace DRIVER [KEY=VALUE...]: starts a driver in the background that takes
+# over $ID.
+replace() {
+	bdus run --replace="$ID" "$@" > replace.out || fail "bdus run --replace=$ID $*"
+}
+
+# holds FIELD NUMBER: whether a number about $ID is that, e.g. queued-now 3.
+holds() {
+	[[ $(info "$1") == "$2" ]]
+}
+
+# client NAME REQUEST...: makes requests of $DEV in the background (words: see
+# client.c); what becomes of them is in the file NAME.
+client() {
+	"$BDUS_OUT/tests/client" "$DEV" "${@:2}" > "$1" 2>&1 &
+}
+
+# tells FILE LINE...: these are its lines.
+tells() {
+	equals "$(< "$1")" "$(printf '%s\n' "${@:2}")" "$1"
+}
+
+# is_unused: nobody has $ID open any more.
+is_unused() {
+	holds openers 0
+}
+
+# open_client: a client that keeps $DEV open until close_client.
+open_client() {
+	local said
+	mkfifo client.in client.out
+	"$BDUS_OUT/tests/client" "$DEV" < client.in > client.out &
+	CLIENT=$!
+	exec 7> client.in 8< client.out
+	read -ru 8 said
+	equals "$said" open "what the client says"
+}
+
+# client_gets RESULT REQUEST: what becomes of a request of that client: OK or the
+# name of an error.
+client_gets() {
+	local said
+	echo "$2" >&7
+	read -ru 8 said || fail "the client has ended"
+	equals "$said" "$1" "the result of $2"
+}
+
+close_client() {
+	echo close >&7
+	wait "$CLIENT"
+	exec 7>&- 8<&-
+	rm client.in client.out
+}
+
+# new_client_gets RESULT: what becomes of opening $DEV.
+new_client_gets() {
+	local said
+	said=$("$BDUS_OUT/tests/client" "$DEV" < /dev/null) || :
+	equals "$said" "$1" "the result of opening $DEV"
+}
+
+# is_now VALUE COMMAND...: what the command prints, to be waited for.
+is_now() {
+	[[ $("${@:2}") == "$1" ]]
 }
