@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 DEFAULT_TIMEOUT = 60
+NO_CASES = ("README*", "*.inc")  # even if executable
 DIRECTIVE = re.compile(r"^(?:#|//) *(timeout|group|kernel-log): *(.+?) *$")
 
 
@@ -28,7 +29,8 @@ def discover(directory):
     """All cases below a directory, by name: every executable file is one."""
     found = {}
     for path in sorted(Path(directory).rglob("*")):
-        if path.is_file() and os.access(path, os.X_OK):
+        if (path.is_file() and os.access(path, os.X_OK) and
+                not any(path.match(pattern) for pattern in NO_CASES)):
             name = str(path.relative_to(directory))
             found[name] = read_header(name, path)
     return found

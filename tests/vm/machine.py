@@ -41,6 +41,7 @@ class Shape:
     memory: str = "2G"
     cpus: int = 2
     icount: bool = False  # the clock counts instructions; one processor
+    kmemleak: bool = False  # look for leaks
     arguments: tuple = ()  # more of the kernel command line
 
     @property
@@ -65,6 +66,8 @@ def kernel_arguments(shape):
     ]
     if scale > 1:
         arguments.append("vm.slow")
+    if shape.kmemleak:
+        arguments.append("kmemleak=on")
     if shape.image.kernel.is_debug:
         # Interpreting the firmware's routing tables takes seconds a device
         # under KASAN, and virtio's interrupts do without.
@@ -125,6 +128,8 @@ class Machine:
                           "-smp", str(shape.cpus)]
         agent, console, control = fds
         return [
+            # Whatever becomes of us, no machine stays behind.
+            "setpriv", "--pdeathsig", "KILL", "--",
             "qemu-system-x86_64", "-nodefaults", "-no-user-config",
             "-machine", "pc", *processor, "-m", shape.memory,
             "-display", "none", "-no-reboot",

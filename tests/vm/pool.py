@@ -16,7 +16,9 @@ import judge
 import machine
 
 HOOK_TIMEOUT = 60  # seconds for a hook, before scaling
+LEAK_BOUND = 900  # seconds to look through all memory for leaks
 GRACE = 45  # how much longer than all its bounds an agent may take to answer
+MOST_OUTPUT = 4 << 20  # characters of a case's output that are kept
 END_BOUND = 30  # seconds for a machine to power off
 
 
@@ -28,6 +30,12 @@ class Result:
     reasons: list = dataclasses.field(default_factory=list)
     output: str = ""
     kernel: list = dataclasses.field(default_factory=list)
+
+    def add_output(self, text):
+        self.output += text
+        if len(self.output) > MOST_OUTPUT:
+            self.output = ("(the first part was left out)\n" +
+                           self.output[-MOST_OUTPUT // 2:])
 
     def fail(self, reason):
         self.verdict = "FAIL"
@@ -48,7 +56,7 @@ class Pool:
         self.report = report
         self.todo = queue.SimpleQueue()
         self.stopping = threading.Event()
-        self.counter = 0
+        self.machines = []  # all that were started
         self.lock = threading.Lock()
 
     def run(self, cases, jobs):
@@ -63,40 +71,46 @@ class Pool:
                 worker.join()
         finally:
             self.stopping.set()
-            for worker in workers:
-                worker.join(5)
+            for each in self.machines:
+                each.kill()
 
     def _work(self):
         try:
             while not self.stopping.is_set():
-                case = self._next_case()
+                case = self.next_case()
                 if not case:
                     return
                 Runner(self).run_from(case)
         except Exception as error:  # a defect of ours must not look like success
-            self.report.crash(error)
+            if not self.stopping.is_set():
+                self.report.crash(error)
 
-    def _next_case(self):
+    def next_case(self):
         try:
             return self.todo.get_nowait()
         except queue.Empty:
             return None
 
-    def next_machine(self):
+    def start_machine(self):
+        """A machine that boots, and its name."""
         with self.lock:
-            self.counter += 1
-            return self.counter
+            if self.stopping.is_set():
+                raise machine.MachineError("was not wanted any more")
+            name = f"machine-{len(self.machines) + 1}"
+            log = self.log_directory / f"{name}.console"
+            started = machine.Machine(self.shape, log)
+            self.machines.append(started)
+            return started, name
 
 
 class Runner:
-    """One machine's life: boot, cases, end."""
+    """One machine's life: boot, cases, end. Made, it is booting."""
 
     def __init__(self, pool):
         self.pool = pool
         self.report = pool.report
         self.scale = pool.shape.scale
-        self.name = f"machine-{pool.next_machine()}"
-        self.machine = None
+        self.machine, self.name = pool.start_machine()
         self.last = None  # the last case's name
 
     def run_from(self, case):
@@ -105,6 +119,8 @@ class Runner:
         try:
             self._boot()
         except machine.MachineError as error:
+            if self.pool.stopping.is_set():
+                return
             result = Result(case.name)
             result.fail(f"the machine {error} (see {self.name}.console)")
             result.kernel = judge.console_records(self.machine.console())[-60:]
@@ -116,19 +132,16 @@ class Runner:
             while case and is_sound and not self.pool.stopping.is_set():
                 is_sound = self._run(case)
                 if is_sound:
-                    case = self.pool._next_case()
+                    case = self.pool.next_case()
             if is_sound:
                 self._end()
         finally:
             self.machine.kill()
 
     def _boot(self):
-        log = self.pool.log_directory / f"{self.name}.console"
-        start = time.monotonic()
-        self.machine = machine.Machine(self.pool.shape, log)
         ready = self.machine.wait_ready()
         self.report.note(f"{self.name} is up after "
-                         f"{time.monotonic() - start:.1f} s")
+                         f"{time.monotonic() - self.machine.started:.1f} s")
         self._judge_outside("while booting", ready["kernel"])
 
     def _run(self, case):
@@ -138,6 +151,8 @@ class Runner:
         try:
             done = self._request(case, result)
         except machine.MachineError as error:
+            if self.pool.stopping.is_set():
+                return False  # killed by ourselves
             self._lost(case, result, str(error))
             result.seconds = time.monotonic() - start
             self.report.add(result)
@@ -161,16 +176,14 @@ class Runner:
         bound = timeout + 2 * hook_timeout + GRACE * self.scale
         for event in self.machine.events(bound):
             if event["event"] == "output":
-                result.output += event["text"]
+                result.add_output(event["text"])
                 self.report.stream(case.name, event["text"])
         return event
 
     def _lost(self, case, result, how):
         """The machine died or hangs: what it showed last goes to the case."""
         result.fail(f"the machine {how}")
-        if self.machine.wait_end(1):
-            pass  # it has said all it had to say
-        else:
+        if not self.machine.wait_end(1):
             self.machine.dump()
         result.kernel = judge.console_records(self.machine.console(),
                                               f"vm: begin {case.name}")
@@ -180,12 +193,14 @@ class Runner:
         try:
             self.machine.send("stop", environment=self.pool.environment,
                               hook_timeout=HOOK_TIMEOUT * self.scale,
-                              last=self.pool.project.hooks.get("last"))
+                              last=self.pool.project.hooks.get("last"),
+                              kmemleak=self.pool.shape.kmemleak)
             output = ""
-            for event in self.machine.events((HOOK_TIMEOUT + GRACE) *
-                                             self.scale):
+            for event in self.machine.events(
+                    (HOOK_TIMEOUT + GRACE) * self.scale +
+                    LEAK_BOUND * self.pool.shape.kmemleak):
                 output += event.get("text", "")
-            self._judge_outside("at the end", event["kernel"])
+            self._judge_outside("at the end", event["kernel"], output)
             if event["status"]:
                 self._fail_outside("at the end", "the last hook failed "
                                    f"({event['status']})", [], output)
@@ -199,11 +214,11 @@ class Runner:
                                judge.console_records(self.machine.console(),
                                                      "vm: ")[-200:])
 
-    def _judge_outside(self, when, records):
+    def _judge_outside(self, when, records, output=""):
         """Judges what the kernel said while no case was running."""
         bad = judge.complaints(records)
         if bad:
-            self._fail_outside(when, f"kernel: {bad[0]}", records)
+            self._fail_outside(when, f"kernel: {bad[0]}", records, output)
 
     def _fail_outside(self, when, reason, records, output=""):
         result = Result(f"{self.name} {when}", kernel=records, output=output)

@@ -79,7 +79,7 @@ def parse(project, arguments):
     add("--icount", action="store_true",
         help="one processor, and a clock that counts instructions")
     add("--kmemleak", action="store_true",
-        help="look for leaks (debug kernel; slow)")
+        help="look for leaks at the end (debug kernel; slow)")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--command", metavar="CMD",
                       help="run this in a machine instead of cases")
@@ -109,6 +109,8 @@ class Run:
         self.kernel = choose_kernel(options)
         if options.jobs < 1:
             raise cases.UsageError(f"--jobs: {options.jobs}")
+        if options.kmemleak and not self.kernel.is_debug:
+            raise cases.UsageError("--kmemleak needs --debug")
         self.quiet = bool(options.command)
 
     def say(self, text):
@@ -170,14 +172,14 @@ class Run:
         options = self.options
         return machine.Shape(
             image, images.unpack_kernel(image, directory), payload_image,
-            self.project.mount, options.memory, 1 if options.icount else options.cpus, options.icount,
-            ("kmemleak=on",) if options.kmemleak else ())
+            self.project.mount, options.memory,
+            1 if options.icount else options.cpus, options.icount,
+            options.kmemleak)
 
     def _environment(self, shape):
         own = self.project.environment(shape, self.options)
         return {"PATH": PATH, "HOME": "/root", "LC_ALL": "C.UTF-8",
-                "VM_SLOW": str(shape.scale),
-                "VM_KMEMLEAK": str(int(self.options.kmemleak)), **own}
+                "VM_SLOW": str(shape.scale), **own}
 
     def _run_cases(self, shape, chosen):
         logs = new_log_directory(self.project.top / "build/vm/logs",
