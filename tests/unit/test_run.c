@@ -26,6 +26,7 @@ static bool seen_is_rerun;
 static uint32_t seen_minor;
 static char seen_path[64];
 static void *seen_private_data;
+static int private_data;
 
 static void note(char event)
 {
@@ -134,6 +135,7 @@ static int run_with(const struct bdus_ops *with_ops,
 		.ops = with_ops,
 		.attrs = with_attrs,
 		.attrs_size = sizeof(*with_attrs),
+		.private_data = &private_data,
 	};
 
 	return libbdus_run(&fake_backend, &args);
@@ -181,6 +183,7 @@ static void test_whole_life(void **state)
 	assert_int_equal(seen_minor, 512);
 	assert_string_equal(seen_path, "/dev/fake-42");
 	assert_int_equal(seen_attrs.max_concurrent_callbacks, 1);
+	assert_ptr_equal(seen_private_data, &private_data);
 }
 
 static void test_request_failing(void **state)
@@ -639,23 +642,6 @@ static void test_attach_failing(void **state)
 	assert_string_equal(trace, "");
 }
 
-static void test_private_data(void **state)
-{
-	static int data;
-	const struct libbdus_run_args args = {
-		.ops = &ops,
-		.attrs = &attrs,
-		.attrs_size = sizeof(attrs),
-		.private_data = &data,
-	};
-
-	(void)state;
-
-	push(TERMINATE);
-	assert_int_equal(libbdus_run(&fake_backend, &args), 0);
-	assert_ptr_equal(seen_private_data, &data);
-}
-
 #define TEST(function) \
 	cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 
@@ -694,7 +680,6 @@ int main(void)
 		TEST(test_rerun),
 		TEST(test_rerun_refused_before_attaching),
 		TEST(test_attach_failing),
-		TEST(test_private_data),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
