@@ -443,6 +443,23 @@ void kbdus_session_terminate_driver(struct kbdus_device *device,
 	mutex_unlock(&device->lock);
 }
 
+/*
+ * Notes which process serves: a driver that became a daemon after it attached is
+ * not the one that attached.
+ */
+static void session_note_process(struct kbdus_session *session)
+{
+	struct pid *pid = task_tgid(current);
+
+	if (READ_ONCE(session->pid) == pid)
+		return;
+	mutex_lock(&session->device->lock);
+	swap(session->pid, pid);
+	get_pid(session->pid);
+	mutex_unlock(&session->device->lock);
+	put_pid(pid);
+}
+
 /**
  * kbdus_session_call() - a command of the session's protocol
  * @session: the session
@@ -460,6 +477,7 @@ long kbdus_session_call(struct kbdus_session *session, unsigned int command,
 
 	if (!protocol)
 		return -EINVAL;
+	session_note_process(session);
 	return protocol->call(session, command, argument);
 }
 

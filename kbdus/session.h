@@ -19,7 +19,7 @@ struct kbdus_protocol;
  * @puller: the inverter's
  * @state: enum kbdus_session_state; device lock
  * @is_successful: its end is not a crash; device lock
- * @pid: who attached
+ * @pid: the process that attached or called last; device lock
  */
 struct kbdus_session {
 	struct mutex attaching;

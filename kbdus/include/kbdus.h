@@ -352,8 +352,9 @@ struct kbdus_device_info {
 	__u32 state;
 	/** @brief *Out:* enum kbdus_service_state. */
 	__u32 service;
-	/** @brief *Out:* process that created or attached to the device last, in
-	 *  the caller's name space; 0 if there is none or it cannot be seen. */
+	/** @brief *Out:* the driver's process, i.e. the one that attached or used
+	 *  its protocol last, in the caller's name space; 0 if there is no driver
+	 *  or it cannot be seen. */
 	__u32 driver_pid;
 	/** @brief *Out:* how often clients have the device open. */
 	__u32 openers;

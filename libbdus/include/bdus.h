@@ -685,9 +685,8 @@ struct bdus_dev_info {
 	enum bdus_dev_state state;
 	/** @brief Who serves it now. */
 	enum bdus_service_state service;
-	/** @brief Process that ran or reran the driver, which is not the daemon
-	 *  that it became; 0 if there is no driver, or none that the caller can
-	 *  see. */
+	/** @brief The driver's process, the daemon if it became one; 0 if there is
+	 *  no driver, or none that the caller can see. */
 	uint32_t driver_pid;
 	/** @brief How often clients have it open, mounts and partitions
 	 *  included. */
