@@ -40,7 +40,9 @@ static struct workqueue_struct *remove_queue;
  */
 int kbdus_device_init(void)
 {
-	add_queue = alloc_workqueue("kbdus_add", WQ_UNBOUND, WQ_MAX_ACTIVE);
+	/* Removing waits for adding to end, so both must be able to go on. */
+	add_queue = alloc_workqueue("kbdus_add", WQ_UNBOUND | WQ_MEM_RECLAIM,
+				    WQ_MAX_ACTIVE);
 	if (!add_queue)
 		return -ENOMEM;
 	remove_queue = alloc_workqueue("kbdus_remove",
