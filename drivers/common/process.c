@@ -10,9 +10,8 @@
  *     parent   fork ------------------------------ gets a byte, exits with 0
  *     child         signals, run, ..., available, detach, serve, ..., end
  *
- * So the thread that waits for signals lives as long as the device, the process
- * that the module knows as the driver is the one that serves, and nothing of a
- * session ever crosses a fork.
+ * So the thread that waits for signals lives as long as the device, and nothing of
+ * a session ever crosses a fork.
  *
  * SIGTERM, SIGINT and SIGHUP end a driver in an orderly way: the thread asks the
  * module to end the session, and the library returns from its loop. A recoverable
