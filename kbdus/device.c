@@ -28,7 +28,8 @@
 
 /*
  * Adding and flushing wait for drivers, removing does not: one must not hold up
- * the other.
+ * the other, which is why removing never waits for these works either. It must
+ * go on when memory is short: perhaps what it fails is what memory waits for.
  */
 static struct workqueue_struct *add_queue;
 static struct workqueue_struct *remove_queue;
@@ -40,9 +41,7 @@ static struct workqueue_struct *remove_queue;
  */
 int kbdus_device_init(void)
 {
-	/* Removing waits for adding to end, so both must be able to go on. */
-	add_queue = alloc_workqueue("kbdus_add", WQ_UNBOUND | WQ_MEM_RECLAIM,
-				    WQ_MAX_ACTIVE);
+	add_queue = alloc_workqueue("kbdus_add", WQ_UNBOUND, WQ_MAX_ACTIVE);
 	if (!add_queue)
 		return -ENOMEM;
 	remove_queue = alloc_workqueue("kbdus_remove",
@@ -277,7 +276,6 @@ static void device_remove_work(struct work_struct *work)
 		container_of(work, struct kbdus_device, remove_work);
 	bool has_driver;
 
-	flush_work(&device->add_work);
 	if (cancel_delayed_work_sync(&device->orphan_work))
 		kbdus_device_put(device);
 	device_remove_disk(device);
@@ -352,7 +350,8 @@ void kbdus_device_destroy(struct kbdus_device *device)
 	if (device->is_being_removed)
 		return;
 	device->is_being_removed = true;
-	device_queue_work(device, remove_queue, &device->remove_work);
+	if (!device->is_being_added)
+		device_queue_work(device, remove_queue, &device->remove_work);
 }
 
 static void device_fail_work(struct work_struct *work)
@@ -420,7 +419,10 @@ static void device_add_work(struct work_struct *work)
 	}
 
 	mutex_lock(&device->lock);
-	if (ret) {
+	device->is_being_added = false;
+	if (device->is_being_removed) {
+		device_queue_work(device, remove_queue, &device->remove_work);
+	} else if (ret) {
 		kbdus_device_destroy(device);
 	} else if (device->state == KBDUS_DEVICE_STATE_INITIALIZED) {
 		device_set_state(device, KBDUS_DEVICE_STATE_AVAILABLE);
@@ -441,6 +443,7 @@ void kbdus_device_add(struct kbdus_device *device)
 		return;
 	snprintf(device->disk->disk_name, DISK_NAME_LEN, "bdus-%llu",
 		 device->config.seqnum);
+	device->is_being_added = true;
 	device_queue_work(device, add_queue, &device->add_work);
 }
 

@@ -31,7 +31,9 @@ struct kbdus_session;
  * @session: the driver's; NULL for an orphan
  * @attaching: the session that is about to attach; NULL if there is none
  * @openers: how often clients have the disk open
- * @is_being_removed: @remove_work was queued
+ * @is_being_added: @add_work is pending or running; it queues @remove_work when
+ *	it is over if the device was destroyed meanwhile
+ * @is_being_removed: the device was destroyed
  * @is_removed: the disk is gone
  * @is_gone: the registry does not know it any more, or is just being told
  * @sessions_open: control files that were ever attached and are not closed yet
@@ -57,6 +59,7 @@ struct kbdus_device {
 	struct kbdus_session *session;
 	struct kbdus_session *attaching;
 	unsigned int openers;
+	bool is_being_added;
 	bool is_being_removed;
 	bool is_removed;
 	bool is_gone;
