@@ -283,12 +283,13 @@ static void device_remove_work(struct work_struct *work)
 	mutex_lock(&device->lock);
 	device->is_removed = true;
 	has_driver = device->sessions_open;
-	mutex_unlock(&device->lock);
-
+	/* Under the lock, so that the last session to be closed can cancel it. */
 	if (has_driver)
 		device_queue_delayed_work(device, &device->grace_work,
 					  DRIVER_GRACE);
-	else
+	mutex_unlock(&device->lock);
+
+	if (!has_driver)
 		device_set_gone(device);
 	kbdus_device_put(device);
 }
