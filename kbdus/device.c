@@ -372,7 +372,11 @@ static void device_orphan_work(struct work_struct *work)
 	struct kbdus_device *device =
 		container_of(work, struct kbdus_device, orphan_work.work);
 
-	kbdus_inverter_expire(device->inverter);
+	mutex_lock(&device->lock);
+	/* Not if a successor came and died meanwhile: its clock is another. */
+	if (!device->session && !delayed_work_pending(&device->orphan_work))
+		kbdus_inverter_expire(device->inverter);
+	mutex_unlock(&device->lock);
 	kbdus_device_put(device);
 }
 
