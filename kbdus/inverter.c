@@ -592,6 +592,9 @@ static void request_cut_now(struct kbdus_inverter *inv, struct kbdus_slot *slot)
  * @puller: who took it
  * @item: what it took
  *
+ * A puller that was asked to leave meanwhile does not get it: the flush that it
+ * makes may be under way.
+ *
  * Return: whether the driver has it now. If not, it was cut or taken back while
  * it was being copied, and the puller asks again. Notifications always arrive.
  */
@@ -606,7 +609,7 @@ bool kbdus_inverter_commit_take(struct kbdus_inverter *inv,
 		return true;
 	slot = slot_of_item(inv, item);
 	spin_lock(&inv->lock);
-	is_present = inv->puller == puller;
+	is_present = inv->puller == puller && !puller->is_leaving;
 	if (is_present) {
 		request_set_state(inv, slot, KBDUS_REQUEST_WITH_DRIVER);
 		inv->with_driver_now++;
