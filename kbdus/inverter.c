@@ -181,6 +181,8 @@ blk_status_t kbdus_inverter_put(struct kbdus_inverter *inv, struct request *rq)
 	} else if (inv->is_terminated) {
 		status = BLK_STS_IOERR;
 		inv->statistics.terminated++;
+		if (cmd->ioctl)
+			kbdus_client_ioctl_set_error(cmd->ioctl, -ENODEV);
 	} else if (inv->is_expired) {
 		status = BLK_STS_TIMEOUT;
 		inv->statistics.timed_out++;
