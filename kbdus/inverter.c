@@ -74,9 +74,16 @@ kbdus_inverter_create(const struct kbdus_device_config *config)
 	return inv;
 }
 
+/**
+ * kbdus_inverter_destroy() - frees an inverter that has no requests any more
+ * @inv: the inverter
+ *
+ * Whoever put the last request in may still be waking up the driver that has
+ * already answered it; the block layer does that in an RCU section.
+ */
 void kbdus_inverter_destroy(struct kbdus_inverter *inv)
 {
-	kvfree(inv);
+	kvfree_rcu(inv, rcu);
 }
 
 /* Queues a request at its place in the order of arrival. */

@@ -4,6 +4,7 @@
 
 #include <linux/blk-mq.h>
 #include <linux/list.h>
+#include <linux/rcupdate.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
 
@@ -79,6 +80,7 @@ struct kbdus_slot {
  * @gap_start: when the last puller took no more, or 0
  * @orphan_start: when the last puller went, or 0
  * @statistics: the counters
+ * @rcu: for freeing it
  * @slots: one for each tag
  */
 struct kbdus_inverter {
@@ -99,6 +101,7 @@ struct kbdus_inverter {
 	u64 gap_start;
 	u64 orphan_start;
 	struct kbdus_device_statistics statistics;
+	struct rcu_head rcu;
 	struct kbdus_slot slots[];
 };
 
