@@ -64,8 +64,9 @@ int kbdus_registry_reserve(struct kbdus_device *device)
 	int index;
 
 	mutex_lock(&registry_lock);
+	/* Must not wait for I/O: destroying the device it is for takes the lock. */
 	index = idr_alloc_cyclic(&devices_by_index, NULL, 0,
-				 registry_max_devices, GFP_KERNEL);
+				 registry_max_devices, GFP_NOIO);
 	mutex_unlock(&registry_lock);
 	if (index < 0)
 		return index;
