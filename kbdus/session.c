@@ -419,11 +419,21 @@ int kbdus_session_mark_successful(struct kbdus_session *session)
 	return 0;
 }
 
+/* Whether a session had a device that another driver has been given since. */
+static bool session_was_cut_off(const struct kbdus_session *session,
+				const struct kbdus_device *device)
+{
+	lockdep_assert_held(&device->lock);
+	return session->device == device &&
+	       session->state == KBDUS_SESSION_CLOSED;
+}
+
 /**
  * kbdus_session_terminate_driver() - asks the driver of a device to end
  * @device: the device
  * @caller: the session that asks; a driver that asks for its own end knows
- *	whether it is fit to flush, so it is not told to
+ *	whether it is fit to flush, so it is not told to. One that was cut off
+ *	also means itself, not its successor: nothing happens
  */
 void kbdus_session_terminate_driver(struct kbdus_device *device,
 				    const struct kbdus_session *caller)
@@ -432,8 +442,10 @@ void kbdus_session_terminate_driver(struct kbdus_device *device,
 
 	mutex_lock(&device->lock);
 	session = device->session;
-	if (device->state == KBDUS_DEVICE_STATE_INITIALIZED ||
-	    !device_is_recoverable(device)) {
+	if (session_was_cut_off(caller, device)) {
+		/* Its end was decided already. */
+	} else if (device->state == KBDUS_DEVICE_STATE_INITIALIZED ||
+		   !device_is_recoverable(device)) {
 		kbdus_device_destroy(device);
 	} else if (session && session->state == KBDUS_SESSION_ATTACHED) {
 		kbdus_inverter_stop(device->inverter, &session->puller,
