@@ -128,8 +128,7 @@ bool kbdus_client_ioctl_is_cancelled(const struct kbdus_client_ioctl *ioctl)
 	return READ_ONCE(ioctl->is_cancelled);
 }
 
-static enum rq_end_io_ret ioctl_end_io(struct request *rq, blk_status_t status,
-				       const struct io_comp_batch *batch)
+static KBDUS_END_IO(ioctl_end_io, rq, status)
 {
 	struct kbdus_client_ioctl *ioctl = rq->end_io_data;
 

@@ -222,20 +222,9 @@ static enum blk_eh_timer_return device_time_out(struct request *rq)
 	return ret;
 }
 
-static int device_init_request(struct blk_mq_tag_set *set, struct request *rq,
-			       unsigned int hctx, int numa_node)
-{
-	struct kbdus_command *cmd = blk_mq_rq_to_pdu(rq);
-
-	cmd->tag = -1;
-	cmd->ioctl = NULL;
-	return 0;
-}
-
 static const struct blk_mq_ops device_mq_ops = {
 	.queue_rq = device_queue_rq,
 	.timeout = device_time_out,
-	.init_request = device_init_request,
 };
 
 /* Removes the disk; the device is terminated, so that no request waits. */
@@ -486,7 +475,7 @@ static int device_create_tag_set(struct kbdus_device *device)
 		.queue_depth = device->config.max_outstanding_requests,
 		.numa_node = NUMA_NO_NODE,
 		.cmd_size = sizeof(struct kbdus_command),
-		.flags = BLK_MQ_F_NO_SCHED_BY_DEFAULT,
+		.flags = BLK_MQ_F_NO_SCHED_BY_DEFAULT | KBDUS_MQ_F_MERGE,
 		.timeout = msecs_to_jiffies(device->config.request_timeout_ms),
 	};
 	return blk_mq_alloc_tag_set(&device->tag_set);

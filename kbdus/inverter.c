@@ -48,7 +48,7 @@ static struct kbdus_slot *slot_of(struct kbdus_inverter *inv,
 	struct kbdus_command *cmd = blk_mq_rq_to_pdu(rq);
 
 	lockdep_assert_held(&inv->lock);
-	return cmd->tag < 0 ? NULL : &inv->slots[cmd->tag];
+	return cmd->slot;
 }
 
 struct kbdus_inverter *
@@ -133,7 +133,7 @@ static struct request *request_cut(struct kbdus_inverter *inv,
 	request_set_state(inv, slot, KBDUS_REQUEST_FREE);
 	slot->rq = NULL;
 	slot->is_cut = false;
-	cmd->tag = -1;
+	cmd->slot = NULL;
 	return rq;
 }
 
@@ -199,7 +199,7 @@ blk_status_t kbdus_inverter_put(struct kbdus_inverter *inv, struct request *rq)
 	} else {
 		slot->rq = rq;
 		slot->order = inv->next_order++;
-		cmd->tag = rq->tag;
+		cmd->slot = slot;
 		/* Before anybody can see it, so that nobody ends it earlier. */
 		blk_mq_start_request(rq);
 		request_set_state(inv, slot, KBDUS_REQUEST_QUEUED);
@@ -746,7 +746,7 @@ void kbdus_inverter_commit_reply(struct kbdus_inverter *inv,
 	request_set_state(inv, slot, KBDUS_REQUEST_FREE);
 	slot->rq = NULL;
 	slot->is_cut = false;
-	cmd->tag = -1;
+	cmd->slot = NULL;
 	with_driver_drop(inv);
 	if (error)
 		inv->statistics.failed++;

@@ -11,18 +11,20 @@
 #include "states.h"
 
 struct kbdus_client_ioctl;
+struct kbdus_slot;
 
 /**
  * struct kbdus_command - what the module keeps beside each block request
- * @tag: the slot that holds the request, or -1; inverter lock
+ * @slot: what holds the request, or NULL; inverter lock
  * @ioctl: the client's ioctl if this is one; fixed while the request lives
  * @end_link: for whoever took the request away and is about to end it
  *
- * It is the request's private area. For an ioctl it also outlives the request's
- * stay in a slot, so that its client can find out what became of it.
+ * It is the request's private area, which is zeroed when the queue is made. For
+ * an ioctl it also outlives the request's stay in a slot, so that its client can
+ * find out what became of it.
  */
 struct kbdus_command {
-	int tag;
+	struct kbdus_slot *slot;
 	struct kbdus_client_ioctl *ioctl;
 	struct list_head end_link;
 };

@@ -17,4 +17,21 @@
 #error "kbdus was not tested with Linux 7.4 or later: raise the bound in compat.h and run the tests"
 #endif
 
+/* What ends a request is also told of the batch that it is part of. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(7, 0, 0)
+#define KBDUS_END_IO(name, rq, status) \
+	enum rq_end_io_ret name(struct request *rq, blk_status_t status)
+#else
+#define KBDUS_END_IO(name, rq, status) \
+	enum rq_end_io_ret name(struct request *rq, blk_status_t status, \
+				const struct io_comp_batch *batch)
+#endif
+
+/* Requests are merged unless that is switched off. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 14, 0)
+#define KBDUS_MQ_F_MERGE BLK_MQ_F_SHOULD_MERGE
+#else
+#define KBDUS_MQ_F_MERGE 0
+#endif
+
 #endif
