@@ -164,7 +164,7 @@ int main(int argc, char **argv)
 		perror("ioctls");
 		return 2;
 	}
-	for (int i = 0; i < (only_data ? 100 : 2); i++)
+	for (int i = 0; i < (only_data ? 20 : 2); i++)
 		for (size_t j = 0; j < sizeof(sizes) / sizeof(*sizes); j++)
 			check_data(sizes[j]);
 	if (only_data)

@@ -20,7 +20,7 @@ import sources
 TOP = Path(__file__).resolve().parents[2]
 PROTOCOLS = ["ioctl", "mmap", "uds", "ring"]
 BACKENDS = ["kbdus", "ublk", "nbd", "fuse"]
-ALONG = ["tests", "examples", "drivers", "demo", "bench"]
+ALONG = ["libbdus/include", "tests", "examples", "drivers", "demo", "bench"]
 
 BUILD = """
 if [ -d src/kbdus ] && [ -f src/kbdus/Makefile ]; then

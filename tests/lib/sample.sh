@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: MIT
+#
+# sample.sh: sourced, after case.sh, by cases about drivers written with the
+# library only; see sample.c.
+
+sample() {
+	"$BDUS_OUT/tests/sample" "$@"
+}
+
+# start_sample MODE [KEY...]: in the foreground; sets PID, DEV and ID. What it says
+# is in ./sample.out and ./sample.err.
+start_sample() {
+	"$BDUS_OUT/tests/sample" "$@" foreground > sample.out 2> sample.err &
+	PID=$!
+	wait_until 20 grep -qs ^/dev/bdus- sample.out
+	DEV=$(< sample.out)
+	ID=${DEV#/dev/bdus-}
+}
+
+# sample_ends STATUS TEXT: how the sample in the foreground ends, and how what it
+# says then begins.
+sample_ends() {
+	local status=0
+	wait "$PID" || status=$?
+	equals "$status" "$1" "status of the driver"
+	[[ $(tail -n 1 sample.err) == "$2"* ]] || fail "it said: $(< sample.err)"
+}
