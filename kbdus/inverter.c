@@ -198,6 +198,8 @@ blk_status_t kbdus_inverter_put(struct kbdus_inverter *inv, struct request *rq)
 		inv->statistics.cancelled++;
 	} else {
 		slot->rq = rq;
+		/* No reply is for it before it is handed over, late ones least. */
+		slot->sequence = 0;
 		slot->order = inv->next_order++;
 		cmd->slot = slot;
 		/* Before anybody can see it, so that nobody ends it earlier. */
