@@ -84,3 +84,21 @@ kbdus_protocol_find(const struct kbdus_protocol_config *config)
 	}
 	return protocol;
 }
+
+/**
+ * kbdus_protocol_has_command() - whether a command is one of some protocol
+ * @command: an ioctl command
+ */
+bool kbdus_protocol_has_command(unsigned int command)
+{
+	const unsigned int *each;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(protocols); i++) {
+		for (each = protocols[i]->commands; *each; each++) {
+			if (*each == command)
+				return true;
+		}
+	}
+	return false;
+}

@@ -69,20 +69,26 @@ static int deliver(const struct kbdus_item *item, u64 buffer,
 }
 
 /*
+ * Makes @argument good for calling again after a request that it describes was
+ * cut before it was handed over: calling again may find no request, but a signal.
+ */
+static int deliver_undo(u64 buffer, void __user *argument)
+{
+	const struct kbdusioctl_request nothing_yet = { .buffer = buffer };
+
+	return copy_to_user(argument, &nothing_yet, sizeof(nothing_yet)) ?
+		       -EFAULT : 0;
+}
+
+/*
  * Makes the driver's memory be there for the next attempt to deliver. What is
  * left at @argument is good for calling again: its reply was accepted.
  */
 static int deliver_prepare(size_t size, u64 buffer, void __user *argument)
 {
-	const struct kbdusioctl_request nothing_yet = { .buffer = buffer };
-	int ret;
+	int ret = kbdus_payload_fault_out(u64_to_user_ptr(buffer), size);
 
-	ret = kbdus_payload_fault_out(u64_to_user_ptr(buffer), size);
-	if (ret)
-		return ret;
-	if (copy_to_user(argument, &nothing_yet, sizeof(nothing_yet)))
-		return -EFAULT;
-	return 0;
+	return ret ?: deliver_undo(buffer, argument);
 }
 
 /*
@@ -106,6 +112,9 @@ static int receive_request(struct kbdus_session *session, u64 buffer,
 		if (!deliver(&item, buffer, argument)) {
 			if (kbdus_inverter_commit_take(inv, puller, &item))
 				return 0;
+			ret = deliver_undo(buffer, argument);
+			if (ret)
+				return ret;
 			continue;
 		}
 		size = kbdus_payload_request_size(&item);
@@ -198,8 +207,16 @@ static long protocol_ioctl_call(struct kbdus_session *session,
 	}
 }
 
+static const unsigned int protocol_ioctl_commands[] = {
+	KBDUSIOCTL_IOCTL_RECEIVE_REQUEST,
+	KBDUSIOCTL_IOCTL_SEND_REPLY,
+	KBDUSIOCTL_IOCTL_SEND_REPLY_AND_RECEIVE_REQUEST,
+	0,
+};
+
 const struct kbdus_protocol kbdus_protocol_ioctl = {
 	.name = KBDUSIOCTL_PROTOCOL_NAME,
+	.commands = protocol_ioctl_commands,
 	.open = protocol_ioctl_open,
 	.close = protocol_ioctl_close,
 	.call = protocol_ioctl_call,

@@ -478,7 +478,8 @@ static void session_note_process(struct kbdus_session *session)
  * @command: the command
  * @argument: its argument
  *
- * Return: what the protocol returns; -EINVAL if the session is not attached.
+ * Return: what the protocol returns; -EINVAL if the command is one of a protocol
+ * but not of the session's, or the session is not attached; -ENOTTY if it is none.
  */
 long kbdus_session_call(struct kbdus_session *session, unsigned int command,
 			void __user *argument)
@@ -486,11 +487,15 @@ long kbdus_session_call(struct kbdus_session *session, unsigned int command,
 	/* Pairs with the release in session_let_call(). */
 	const struct kbdus_protocol *protocol =
 		smp_load_acquire(&session->protocol);
+	long ret = -ENOTTY;
 
-	if (!protocol)
-		return -EINVAL;
-	session_note_process(session);
-	return protocol->call(session, command, argument);
+	if (protocol) {
+		session_note_process(session);
+		ret = protocol->call(session, command, argument);
+	}
+	if (ret == -ENOTTY && kbdus_protocol_has_command(command))
+		ret = -EINVAL;
+	return ret;
 }
 
 /**
