@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: MIT
+#
+# raw.sh: sourced, after case.sh, by cases that speak kbdus.h themselves; they
+# tell the program raw (raw.c) what to do. It is started by sourcing this and
+# ends with the case.
+
+[[ ${BDUS_PROTOCOL:-} == @(|ioctl) ]] || skip "speaks another protocol"
+
+declare -A R=()
+RESULT=
+
+# raw_do COMMAND...: does it, whatever the result, and sets RESULT.
+raw_do() {
+	local rest word
+	[[ ${RAW_PID:-} ]] || fail "raw is dead"
+	echo "$*" >&"${RAW[1]}"
+	read -r RESULT rest <&"${RAW[0]}" || fail "raw died of: $*"
+	for word in $rest; do
+		R[${word%%=*}]=${word#*=}
+	done
+}
+
+# raw RESULT COMMAND...: the command has this result: ok, or the name of an error.
+# What came out is in R: ${R[seqnum]}, ${R[handle]}, ...
+raw() {
+	raw_do "${@:2}"
+	[[ $RESULT == "$1" ]] || fail "$RESULT, not $1: raw ${*:2}"
+}
+
+# raw_is RESULT COMMAND...: whether the command has this result.
+raw_is() {
+	raw_do "${@:2}"
+	[[ $RESULT == "$1" ]]
+}
+
+# raw_device KEY=VALUE...: an available device, whose driver is raw; sets DEV and
+# ID. By default it can only be written, so that udev makes no requests.
+raw_device() {
+	raw ok open
+	raw ok create "$@"
+	ID=${R[seqnum]}
+	DEV=/dev/bdus-$ID
+	raw ok serve until=DEVICE_AVAILABLE
+	[[ -b $DEV ]] || fail "no node $DEV"
+}
+
+# client_writes [BLOCK [COUNT]]: begins to write blocks of 4096 bytes in the
+# background; client_result says how it ended.
+client_writes() {
+	dd if=/dev/zero of="$DEV" bs=4096 seek="${1:-0}" count="${2:-1}" \
+		oflag=direct conv=notrunc,nocreat status=none 2> client.out &
+	CLIENT=$!
+}
+
+# client_result TEXT: "ok", or what the client complained of.
+client_result() {
+	local status=0
+	wait "$CLIENT" || status=$?
+	if [[ $1 == ok ]]; then
+		((status == 0)) || fail "the client failed: $(< client.out)"
+	else
+		((status != 0)) || fail "the client succeeded"
+		grep -qF "$1" client.out || fail "the client said: $(< client.out)"
+	fi
+}
+
+# raw_receive TYPE: the next request is of this type.
+raw_receive() {
+	raw ok receive
+	equals "${R[type]}" "$1" "type of the request"
+}
+
+# statistic FIELD VALUE: of the device of raw.
+statistic() {
+	raw ok info "seqnum=$ID"
+	equals "${R[$1]}" "$2" "$1"
+}
+
+has_statistic() {
+	raw ok info "seqnum=$ID"
+	[[ ${R[$1]} == "$2" ]]
+}
+
+coproc RAW { exec "$BDUS_OUT/tests/raw"; }
