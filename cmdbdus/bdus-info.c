@@ -113,23 +113,13 @@ static int show(const struct device *device, const struct field **chosen,
 	return is_good ? STATUS_OK : STATUS_FAILURE;
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv, const struct field **chosen)
 {
-	const struct field **chosen = calloc(argc + 1, sizeof(*chosen));
 	struct device device;
 	size_t chosen_count;
 	uint64_t id;
 	int status;
 
-	if (!chosen) {
-		print_error("%s", strerror(errno));
-		return STATUS_FAILURE;
-	}
-	if (wants_help(argc, argv)) {
-		show_help();
-		return finish_output(STATUS_OK);
-	}
-	argv[0] = (char *)command.name;
 	status = parse(argc, argv, chosen, &chosen_count);
 	if (status != STATUS_OK)
 		return status;
@@ -141,6 +131,26 @@ int main(int argc, char **argv)
 	}
 	status = show(&device, chosen, chosen_count);
 	device_put(&device);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	const struct field **chosen;
+	int status;
+
+	if (wants_help(argc, argv)) {
+		show_help();
+		return finish_output(STATUS_OK);
+	}
+	chosen = calloc(argc + 1, sizeof(*chosen));
+	if (!chosen) {
+		print_error("%s", strerror(errno));
+		return STATUS_FAILURE;
+	}
+	/* getopt(3) begins its messages with this. */
+	argv[0] = (char *)command.name;
+	status = run(argc, argv, chosen);
 	free(chosen);
 	return finish_output(status);
 }
