@@ -172,3 +172,8 @@ new_client_gets() {
 is_now() {
 	[[ $("${@:2}") == "$1" ]]
 }
+
+# no_devices: neither the module nor /dev knows any.
+no_devices() {
+	[[ -z $(bdus list -n) ]] && ! compgen -G '/dev/bdus-[0-9]*' > /dev/null
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * unwind.c: lets one allocation, or one copy from or to user memory, fail in a
+ * call to the module, by means of the kernel's fault injection.
+ *
+ *     unwind create N       while creating a device
+ *     unwind attach N ID    while attaching to one
+ *
+ * Prints the name of the error that the call failed with, or OK. If there is no
+ * Nth that could fail, prints "none" and fails.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "../../kbdus/include/kbdus.h"
+
+static int fail_fd;
+
+static void fail_nth(const char *number)
+{
+	if (pwrite(fail_fd, number, strlen(number), 0) < 0)
+		abort();
+}
+
+/* Whether the failure is still to come. */
+static int is_pending(void)
+{
+	char left[16] = "";
+
+	if (pread(fail_fd, left, sizeof(left) - 1, 0) < 0)
+		abort();
+	fail_nth("0");
+	return atoi(left) > 0;
+}
+
+int main(int argc, char **argv)
+{
+	static struct kbdus_config config = {
+		.device.size = 1 << 20,
+		.device.logical_block_size = 512,
+		.device.operations = KBDUS_OP(READ),
+		.device.max_outstanding_requests = 8,
+		.protocol.name = KBDUSIOCTL_PROTOCOL_NAME,
+	};
+	static struct kbdus_attachment attachment = {
+		.config.protocol.name = KBDUSIOCTL_PROTOCOL_NAME,
+	};
+	int fd = open(KBDUS_CONTROL_PATH, O_RDWR);
+	int ret, error;
+
+	fail_fd = open("/proc/thread-self/fail-nth", O_RDWR);
+	if (argc < 3 || fd < 0 || fail_fd < 0)
+		return 2;
+	if (argc > 3)
+		attachment.config.device.seqnum = strtoull(argv[3], NULL, 10);
+
+	fail_nth(argv[2]);
+	ret = argc > 3 ? ioctl(fd, KBDUS_IOCTL_ATTACH_TO_DEVICE, &attachment) :
+			 ioctl(fd, KBDUS_IOCTL_CREATE_DEVICE, &config);
+	error = errno;
+	if (is_pending()) {
+		puts("none");
+		return 1;
+	}
+	puts(ret ? strerrorname_np(error) : "OK");
+	return 0;
+}
