@@ -131,6 +131,9 @@ static void check_refused(void)
 	expect(ENOTTY, COMMAND(_IOC_READ | _IOC_WRITE, 3, 0), data,
 	       "direction, no size");
 	expect(ENOTTY, COMMAND(_IOC_NONE, 6, 0), NULL, "the driver's refusal");
+	fill(-1, 64);
+	expect(ENOTTY, COMMAND(_IOC_WRITE, 6, 64), data, "the driver's refusal");
+	check(0, 64, "nothing comes back from what failed");
 	expect(EFAULT, COMMAND(_IOC_READ, 1, 64), nowhere, "bad pointer");
 	expect(EFAULT, COMMAND(_IOC_WRITE, 2, 64), nowhere, "bad pointer");
 	expect(EFAULT, COMMAND(_IOC_READ | _IOC_WRITE, 3, 64), nowhere,
