@@ -40,10 +40,10 @@ demo:
 check:
 	tests/check
 
-## check-debug   the same cases under a kernel with KASAN and lockdep
+## check-debug   the same cases, or CASES, under a kernel with KASAN and lockdep
 .PHONY: check-debug
 check-debug:
-	tests/check --debug
+	tests/check --debug $(CASES)
 
 ## check-all     long cases too, every kernel, the debug kernel
 .PHONY: check-all
