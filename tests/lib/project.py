@@ -36,6 +36,7 @@ class Bdus:
     cases = TOP / "tests/cases"
     mount = "/bdus"
     subject = r"^kbdus: "
+    slow = "BDUS_SLOW"
     hooks = {"before": "/bdus/tests/lib/before-case",
              "after": "/bdus/tests/lib/after-case",
              "last": "/bdus/tests/lib/after-all"}
@@ -83,7 +84,6 @@ class Bdus:
             "BDUS_BACKEND": options.backend,
             "BDUS_KERNEL": shape.image.kernel.name.removesuffix("-debug"),
             "BDUS_DEBUG": str(int(shape.image.kernel.is_debug)),
-            "BDUS_SLOW": str(shape.scale),
         }
 
 

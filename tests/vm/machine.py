@@ -60,7 +60,7 @@ def kernel_arguments(shape):
         "rcupdate.rcu_exp_cpu_stall_timeout=0",
         f"watchdog_thresh={min(60, 30 * scale)}",
         f"workqueue.watchdog_thresh={60 * scale}",
-        f"sysctl.kernel.hung_task_timeout_secs={30 * scale}",
+        f"sysctl.kernel.hung_task_timeout_secs={60 * scale}",
         "sysctl.kernel.hung_task_warnings=4",
         f"vm.payload={shape.mount}",
     ]
@@ -73,6 +73,11 @@ def kernel_arguments(shape):
         # under KASAN, and virtio's interrupts do without.
         arguments.append("acpi=noirq")
     return " ".join([*arguments, *shape.arguments])
+
+
+def host_load():
+    """How many times longer than alone something takes on this host now."""
+    return max(1, min(5, round(os.getloadavg()[0] / os.cpu_count())))
 
 
 def with_arguments(shape, *arguments):
@@ -150,7 +155,7 @@ class Machine:
 
     def wait_ready(self):
         """Waits until the agent answers; its first event."""
-        for event in self.events(BOOT_BOUND * self.shape.scale):
+        for event in self.events(BOOT_BOUND * self.shape.scale * host_load()):
             if event["event"] == "ready":
                 return event
         raise MachineError("did not start")

@@ -14,6 +14,7 @@ import time
 
 import judge
 import machine
+import slots
 
 HOOK_TIMEOUT = 60  # seconds for a hook, before scaling
 LEAK_BOUND = 900  # seconds to look through all memory for leaks
@@ -27,6 +28,7 @@ class Result:
     name: str
     verdict: str = "ok"  # ok, skip or FAIL
     seconds: float = 0
+    timeout: int = 0
     reasons: list = dataclasses.field(default_factory=list)
     output: str = ""
     kernel: list = dataclasses.field(default_factory=list)
@@ -46,7 +48,7 @@ class Pool:
     """Runs cases of a project on machines of one shape.
 
     project gives: mount, case_path(name), hooks (a dict of paths), subject and
-    environment(shape); see runner.py."""
+    slow; see runner.py."""
 
     def __init__(self, project, shape, environment, log_directory, report):
         self.project = project
@@ -75,15 +77,19 @@ class Pool:
                 each.kill()
 
     def _work(self):
+        """Runs cases while there are any."""
         try:
-            while not self.stopping.is_set():
-                case = self.next_case()
-                if not case:
-                    return
-                Runner(self).run_from(case)
+            while slot := slots.acquire(self.report.note, self._is_wanted):
+                with slot:
+                    case = self.next_case()
+                    if case:
+                        Runner(self).run_from(case)
         except Exception as error:  # a defect of ours must not look like success
             if not self.stopping.is_set():
                 self.report.crash(error)
+
+    def _is_wanted(self):
+        return not self.stopping.is_set() and not self.todo.empty()
 
     def next_case(self):
         try:
@@ -161,19 +167,22 @@ class Runner:
             self._judge_outside(f"after {self.last}", done["early"])
         self.last = case.name
         result.seconds = done["seconds"]
-        is_sound = judge_case(self.pool.project, case, done, result, self.scale)
+        is_sound = judge_case(self.pool.project, case, done, result)
         self.report.add(result)
         return is_sound
 
     def _request(self, case, result):
         project = self.pool.project
-        timeout = case.timeout * self.scale
-        hook_timeout = HOOK_TIMEOUT * self.scale
+        # A busy host must not look like a hang, neither to us nor to the case.
+        slow = self.scale * machine.host_load()
+        result.timeout = case.timeout * slow
+        hook_timeout = HOOK_TIMEOUT * slow
         self.machine.send(
             "case", name=case.name, path=project.case_path(case.name),
-            timeout=timeout, hook_timeout=hook_timeout,
-            environment=self.pool.environment, **project.hooks)
-        bound = timeout + 2 * hook_timeout + GRACE * self.scale
+            timeout=result.timeout, hook_timeout=hook_timeout,
+            environment={**self.pool.environment, project.slow: str(slow)},
+            **project.hooks)
+        bound = result.timeout + 2 * hook_timeout + GRACE * slow
         for event in self.machine.events(bound):
             if event["event"] == "output":
                 result.add_output(event["text"])
@@ -226,7 +235,7 @@ class Runner:
         self.report.add(result)
 
 
-def judge_case(project, case, done, result, scale):
+def judge_case(project, case, done, result):
     """Fills in the verdict; true if the machine is still sound."""
     result.kernel = done["kernel"]
     bad = judge.complaints(done["kernel"], project.subject, case.kernel_log)
@@ -234,7 +243,7 @@ def judge_case(project, case, done, result, scale):
     for reason in done["problems"]:
         result.fail(reason)
     if done["timed_out"]:
-        result.fail(f"timed out after {case.timeout * scale} s")
+        result.fail(f"timed out after {result.timeout} s")
     elif done["status"] == 77 and result.verdict == "ok":
         lines = result.output.strip().splitlines()
         result.verdict = "skip"

@@ -9,6 +9,7 @@ A project is an object that knows what to build and how its cases are set up:
     mount            where the payload is seen in machines
     hooks            {"before", "after", "last"}: programs in the payload
     subject          regex: kernel messages that are the project's own
+    slow             the variable that tells cases what to multiply bounds with
     add_options(parser), check_options(options)
     stage(image, options, work, payload, say)
                      builds in work and fills the directory payload; raises
@@ -35,6 +36,7 @@ import images
 import machine
 import pool
 import report
+import slots
 
 KEPT_RUNS = 20
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -179,7 +181,7 @@ class Run:
     def _environment(self, shape):
         own = self.project.environment(shape, self.options)
         return {"PATH": PATH, "HOME": "/root", "LC_ALL": "C.UTF-8",
-                "VM_SLOW": str(shape.scale), **own}
+                self.project.slow: str(shape.scale), **own}
 
     def _run_cases(self, shape, chosen):
         logs = new_log_directory(self.project.top / "build/vm/logs",
@@ -195,7 +197,7 @@ class Run:
 
     def _command(self, shape):
         """Runs one command in a machine and passes its output on."""
-        with self._machine(shape) as guest:
+        with slots.acquire(self.say), self._machine(shape) as guest:
             guest.wait_ready()
             guest.send("command", command=self.options.command, directory="/tmp",
                        environment=self._environment(shape))
