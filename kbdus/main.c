@@ -57,17 +57,16 @@ out_exit_device:
 static void __exit destroy_orphans(void)
 {
 	struct kbdus_device *device;
+	u64 seqnum = 0;
 
-	while (!IS_ERR(device = kbdus_registry_get_next(0))) {
-		u64 seqnum = device->config.seqnum;
-
+	while (!IS_ERR(device = kbdus_registry_get_next(seqnum))) {
+		seqnum = device->config.seqnum + 1;
 		mutex_lock(&device->lock);
 		kbdus_device_destroy(device);
 		mutex_unlock(&device->lock);
 		kbdus_device_put(device);
-		while (kbdus_registry_wait_until_gone(seqnum))
-			cond_resched();
 	}
+	kbdus_registry_wait_until_empty();
 }
 
 static void __exit kbdus_exit(void)

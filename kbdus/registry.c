@@ -283,3 +283,27 @@ int kbdus_registry_wait_until_gone(u64 seqnum)
 			return -EINTR;
 	}
 }
+
+/**
+ * kbdus_registry_wait_until_empty() - waits until no device is left
+ *
+ * All of them are being destroyed, and nobody creates any.
+ *
+ * Context: sleeps, for as long as it takes to remove them.
+ */
+void kbdus_registry_wait_until_empty(void)
+{
+	struct kbdus_device *device;
+	unsigned long count;
+
+	for (;;) {
+		/* Before looking, as above. */
+		count = READ_ONCE(registry_gone_count);
+		device = kbdus_registry_get_next(0);
+		if (IS_ERR(device))
+			return;
+		kbdus_device_put(device);
+		wait_event(registry_gone,
+			   READ_ONCE(registry_gone_count) != count);
+	}
+}

@@ -22,5 +22,6 @@ struct kbdus_device *kbdus_registry_get_by_index(u64 index);
 struct kbdus_device *kbdus_registry_get_by_number(u32 major, u32 minor);
 struct kbdus_device *kbdus_registry_get_by_disk(struct gendisk *disk);
 int kbdus_registry_wait_until_gone(u64 seqnum);
+void kbdus_registry_wait_until_empty(void);
 
 #endif
