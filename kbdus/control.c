@@ -152,7 +152,7 @@ static int control_terminate_session(const struct kbdus_session *session,
 
 	if (IS_ERR(device))
 		return PTR_ERR(device);
-	if (session->device == device || capable(CAP_SYS_ADMIN))
+	if (kbdus_session_device(session) == device || capable(CAP_SYS_ADMIN))
 		kbdus_session_terminate_driver(device, session);
 	else
 		ret = -EPERM;

@@ -407,16 +407,34 @@ int kbdus_session_attach(struct kbdus_session *session,
  * kbdus_session_mark_successful() - the driver is about to end cleanly
  * @session: its session
  *
- * Return: 0, or -EINVAL if it is not attached.
+ * Return: 0, or -EINVAL if it is not attached, or not any more.
  */
 int kbdus_session_mark_successful(struct kbdus_session *session)
 {
-	if (!smp_load_acquire(&session->protocol))
+	struct kbdus_device *device = kbdus_session_device(session);
+	int ret = 0;
+
+	if (!device)
 		return -EINVAL;
-	mutex_lock(&session->device->lock);
-	session->is_successful = true;
-	mutex_unlock(&session->device->lock);
-	return 0;
+	mutex_lock(&device->lock);
+	if (device->session == session)
+		session->is_successful = true;
+	else
+		ret = -EINVAL;
+	mutex_unlock(&device->lock);
+	return ret;
+}
+
+/**
+ * kbdus_session_device() - the device that a session is or was the driver of
+ * @session: the session
+ *
+ * Return: the device, valid as long as the session; NULL if it never attached.
+ */
+struct kbdus_device *kbdus_session_device(const struct kbdus_session *session)
+{
+	/* Pairs with the release in session_let_call(). */
+	return smp_load_acquire(&session->protocol) ? session->device : NULL;
 }
 
 /* Whether a session had a device that another driver has been given since. */
@@ -424,7 +442,7 @@ static bool session_was_cut_off(const struct kbdus_session *session,
 				const struct kbdus_device *device)
 {
 	lockdep_assert_held(&device->lock);
-	return session->device == device &&
+	return kbdus_session_device(session) == device &&
 	       session->state == KBDUS_SESSION_CLOSED;
 }
 

@@ -41,6 +41,8 @@ int kbdus_session_create(struct kbdus_session *session,
 int kbdus_session_attach(struct kbdus_session *session,
 			 struct kbdus_attachment __user *argument);
 int kbdus_session_mark_successful(struct kbdus_session *session);
+struct kbdus_device *
+kbdus_session_device(const struct kbdus_session *session);
 void kbdus_session_terminate_driver(struct kbdus_device *device,
 				    const struct kbdus_session *caller);
 long kbdus_session_call(struct kbdus_session *session, unsigned int command,

@@ -529,7 +529,8 @@ struct kbdus_device_number {
  * Matters when a driver of a device that is not recoverable is being replaced:
  * the successor takes over if it ended cleanly, the device ends if not.
  *
- * Errors: `EINVAL` the control file is not attached to a device.
+ * Errors: `EINVAL` the control file is not attached to a device, or its driver
+ * took too long to leave and another one was given the device.
  */
 #define KBDUS_IOCTL_MARK_SESSION_SUCCESSFUL _IO(KBDUS_IOCTL_TYPE, 0x0d)
 
