@@ -112,8 +112,9 @@ class Pool:
 class Runner:
     """One machine's life: boot, cases, end. Made, it is booting."""
 
-    def __init__(self, pool):
+    def __init__(self, pool, is_second_try=False):
         self.pool = pool
+        self.is_second_try = is_second_try
         self.report = pool.report
         self.scale = pool.shape.scale
         self.machine, self.name = pool.start_machine()
@@ -125,13 +126,7 @@ class Runner:
         try:
             self._boot()
         except machine.MachineError as error:
-            if self.pool.stopping.is_set():
-                return
-            result = Result(case.name)
-            result.fail(f"the machine {error} (see {self.name}.console)")
-            result.kernel = judge.console_records(self.machine.console())[-60:]
-            self.report.add(result)
-            self.machine.kill()
+            self._boot_failed(case, error)
             return
         try:
             is_sound = True
@@ -149,6 +144,23 @@ class Runner:
         self.report.note(f"{self.name} is up after "
                          f"{time.monotonic() - self.machine.started:.1f} s")
         self._judge_outside("while booting", ready["kernel"])
+
+    def _boot_failed(self, case, error):
+        """Lets another machine try, once. Nothing of the project's was in this
+        one yet, and emulating a kernel that patches itself while it boots is
+        known to go wrong now and then."""
+        self.machine.kill()
+        if self.pool.stopping.is_set():
+            return
+        reason = f"the machine {error} (see {self.name}.console)"
+        if not self.is_second_try:
+            self.report.note(f"{reason}; trying another one")
+            Runner(self.pool, is_second_try=True).run_from(case)
+            return
+        result = Result(case.name)
+        result.fail(reason)
+        result.kernel = judge.console_records(self.machine.console())[-60:]
+        self.report.add(result)
 
     def _run(self, case):
         """Runs a case; true if the machine can be used for another."""
