@@ -15,6 +15,7 @@ INFO_SOURCES	:= cmdbdus/bdus-info.c $(wildcard cmdbdus/common*.c)
 DRIVERS		:= $(filter-out common,$(notdir $(patsubst %/,%,$(wildcard drivers/*/))))
 EXAMPLES	:= $(basename $(notdir $(wildcard examples/*.c)))
 TEST_PROGRAMS	:= $(basename $(notdir $(wildcard tests/lib/*.c)))
+TEST_HOOKS	:= $(basename $(notdir $(wildcard tests/lib/hooks/*.c)))
 
 LIBBDUS		:= $(O)/lib/libbdus.so.0
 DRIVER_DIR	?= $(PREFIX)/libexec/bdus/drivers
@@ -23,7 +24,8 @@ USER_TARGETS	:= $(LIBBDUS) $(O)/lib/libbdus.so \
 		   $(if $(CMD_SOURCES),$(O)/bin/bdus $(O)/bin/bdus-info) \
 		   $(DRIVERS:%=$(O)/libexec/bdus/drivers/%) \
 		   $(EXAMPLES:%=$(O)/examples/%) \
-		   $(TEST_PROGRAMS:%=$(O)/tests/%)
+		   $(TEST_PROGRAMS:%=$(O)/tests/%) \
+		   $(TEST_HOOKS:%=$(O)/tests/hooks/%)
 
 ## user          library, commands, drivers, examples and test programs, in O
 .PHONY: user
@@ -73,5 +75,11 @@ $(TEST_PROGRAMS:%=$(O)/tests/%): $(O)/tests/%: $(O)/obj/tests/lib/%.o \
 		| $(O)/lib/libbdus.so
 	@mkdir -p $(@D)
 	$(call LINK_BDUS,../)
+
+# They run around every case, so starting them has to be cheap.
+$(TEST_HOOKS:%=$(O)/tests/hooks/%): $(O)/tests/hooks/%: \
+		$(O)/obj/tests/lib/hooks/%.o
+	@mkdir -p $(@D)
+	$(LINK) -static
 
 -include $(shell find $(O)/obj -name '*.d' 2>/dev/null)

@@ -37,8 +37,8 @@ class Bdus:
     mount = "/bdus"
     subject = r"^kbdus: "
     slow = "BDUS_SLOW"
-    hooks = {"before": "/bdus/tests/lib/before-case",
-             "after": "/bdus/tests/lib/after-case",
+    hooks = {"before": "/bdus/out/tests/hooks/before-case",
+             "after": "/bdus/out/tests/hooks/after-case",
              "last": "/bdus/tests/lib/after-all"}
 
     def add_options(self, parser):
