@@ -50,13 +50,12 @@ static int client_open(struct gendisk *disk, blk_mode_t mode)
 	if (device->state == KBDUS_DEVICE_STATE_TERMINATED)
 		ret = -ENXIO;
 	else
-		device->openers++;
+		kbdus_device_opened(device);
 	mutex_unlock(&device->lock);
 	kbdus_device_put(device);
 	return ret;
 }
 
-/* The last client of a device whose driver has died lets it go. */
 static void client_release(struct gendisk *disk)
 {
 	struct kbdus_device *device = kbdus_registry_get_by_disk(disk);
@@ -64,10 +63,7 @@ static void client_release(struct gendisk *disk)
 	if (!device)
 		return;
 	mutex_lock(&device->lock);
-	device->openers--;
-	if (!device->openers &&
-	    device->state == KBDUS_DEVICE_STATE_TERMINATED)
-		kbdus_device_destroy(device);
+	kbdus_device_released(device);
 	mutex_unlock(&device->lock);
 	kbdus_device_put(device);
 }

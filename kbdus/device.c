@@ -10,7 +10,6 @@
  * ever waits for a driver. Locks: states.h.
  */
 #include <linux/blkdev.h>
-#include <linux/file.h>
 #include <linux/jiffies.h>
 #include <linux/slab.h>
 
@@ -25,6 +24,9 @@
  * control file, so that the module can be unloaded then; but only for so long.
  */
 #define DRIVER_GRACE (5 * HZ)
+
+/* How long a new device waits for the partition scan to have closed it. */
+#define SCAN_GRACE HZ
 
 /*
  * Adding and flushing wait for drivers, removing does not: one must not hold up
@@ -394,6 +396,66 @@ void kbdus_device_end_orphan(struct kbdus_device *device)
 		kbdus_device_put(device);
 }
 
+/**
+ * kbdus_device_opened() - a client has opened the disk
+ * @device: the device, locked
+ */
+void kbdus_device_opened(struct kbdus_device *device)
+{
+	lockdep_assert_held(&device->lock);
+	device->openers++;
+	if (device->scanner == current)
+		device->scans++;
+}
+
+/**
+ * kbdus_device_released() - a client has closed the disk
+ * @device: the device, locked
+ *
+ * The last client of a device whose driver has died lets it go.
+ */
+void kbdus_device_released(struct kbdus_device *device)
+{
+	lockdep_assert_held(&device->lock);
+	device->openers--;
+	/* The kernel closes its own files from some work item, a bit later. */
+	if (device->scans && current->flags & PF_KTHREAD) {
+		device->scans--;
+		kbdus_device_note_change(device);
+	}
+	if (!device->openers &&
+	    device->state == KBDUS_DEVICE_STATE_TERMINATED)
+		kbdus_device_destroy(device);
+}
+
+static int device_do_add(struct kbdus_device *device)
+{
+	int ret;
+
+	mutex_lock(&device->lock);
+	device->scanner = current;
+	mutex_unlock(&device->lock);
+	ret = add_disk(device->disk);
+	mutex_lock(&device->lock);
+	device->scanner = NULL;
+	mutex_unlock(&device->lock);
+	return ret;
+}
+
+/*
+ * The scan's own opening of the disk should not linger, to be taken for that of
+ * a client. What the kernel has to close before it may take its time, though,
+ * so this is for so long only.
+ */
+static void device_await_scan(struct kbdus_device *device)
+{
+	wait_event_timeout(device->changed,
+			   !READ_ONCE(device->scans) ||
+				   READ_ONCE(device->state) ==
+					   KBDUS_DEVICE_STATE_TERMINATED,
+			   SCAN_GRACE);
+}
+
 /*
  * Adds the disk. The kernel reads the partition table meanwhile, which the
  * driver serves, so this cannot be part of the driver's own call.
@@ -405,11 +467,10 @@ static void device_add_work(struct work_struct *work)
 	int ret = -ENODEV;
 
 	if (READ_ONCE(device->state) == KBDUS_DEVICE_STATE_INITIALIZED)
-		ret = add_disk(device->disk);
+		ret = device_do_add(device);
 	if (!ret) {
 		device->is_disk_added = true;
-		/* The scan's own opening of the disk must not linger. */
-		flush_delayed_fput();
+		device_await_scan(device);
 	}
 
 	mutex_lock(&device->lock);

@@ -31,6 +31,8 @@ struct kbdus_session;
  * @session: the driver's; NULL for an orphan
  * @attaching: the session that is about to attach; NULL if there is none
  * @openers: how often clients have the disk open
+ * @scanner: the task that adds the disk, and opens it to read the partitions
+ * @scans: how many of @openers are the scan's
  * @is_being_added: @add_work is pending or running; it queues @remove_work when
  *	it is over if the device was destroyed meanwhile
  * @is_being_removed: the device was destroyed
@@ -59,6 +61,8 @@ struct kbdus_device {
 	struct kbdus_session *session;
 	struct kbdus_session *attaching;
 	unsigned int openers;
+	struct task_struct *scanner;
+	unsigned int scans;
 	bool is_being_added;
 	bool is_being_removed;
 	bool is_removed;
@@ -90,6 +94,8 @@ void kbdus_device_queue_flush(struct work_struct *work);
 void kbdus_device_note_change(struct kbdus_device *device);
 void kbdus_device_terminate(struct kbdus_device *device);
 void kbdus_device_destroy(struct kbdus_device *device);
+void kbdus_device_opened(struct kbdus_device *device);
+void kbdus_device_released(struct kbdus_device *device);
 void kbdus_device_begin_orphan(struct kbdus_device *device);
 void kbdus_device_end_orphan(struct kbdus_device *device);
 void kbdus_device_session_closed(struct kbdus_device *device);
