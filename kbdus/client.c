@@ -136,6 +136,26 @@ static KBDUS_END_IO(ioctl_end_io, rq, status)
 	return RQ_END_IO_NONE;
 }
 
+/*
+ * Gets a request. All may be with a driver that does not answer, or wait for a
+ * successor for ever, so this must not be a wait that no signal ends. The block
+ * layer has no other kind: ask again and again.
+ */
+static struct request *ioctl_alloc_request(struct gendisk *disk)
+{
+	struct request *rq;
+
+	for (;;) {
+		rq = blk_mq_alloc_request(disk->queue, REQ_OP_DRV_IN,
+					  BLK_MQ_REQ_NOWAIT);
+		if (rq != ERR_PTR(-EAGAIN))
+			return rq;
+		schedule_timeout_interruptible(1);
+		if (signal_pending(current))
+			return ERR_PTR(-EINTR);
+	}
+}
+
 static int ioctl_execute(struct kbdus_device *device, struct gendisk *disk,
 			 struct kbdus_client_ioctl *ioctl)
 {
@@ -143,7 +163,7 @@ static int ioctl_execute(struct kbdus_device *device, struct gendisk *disk,
 	struct request *rq;
 	int ret;
 
-	rq = blk_mq_alloc_request(disk->queue, REQ_OP_DRV_IN, 0);
+	rq = ioctl_alloc_request(disk);
 	if (IS_ERR(rq))
 		return PTR_ERR(rq);
 	cmd = blk_mq_rq_to_pdu(rq);
