@@ -55,6 +55,10 @@ def kernel_arguments(shape):
         "console=ttyS0", "loglevel=5", "panic=-1", "oops=panic",
         "sysrq_always_enabled", "mitigations=off", "random.trust_cpu=on",
         "null_blk.nr_devices=0",
+        # The kernel patches its own code while it boots. QEMU does not always
+        # get that right if another processor runs it at the same time: the rest
+        # come later (guest/init).
+        "maxcpus=1",
         # A slow host must not look like a stall in the guest.
         f"rcupdate.rcu_cpu_stall_timeout={min(300, 60 * scale)}",
         "rcupdate.rcu_exp_cpu_stall_timeout=0",
