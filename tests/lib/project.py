@@ -35,6 +35,7 @@ class Bdus:
     top = TOP
     cases = TOP / "tests/cases"
     mount = "/bdus"
+    packages = ()
     subject = r"^kbdus: "
     slow = "BDUS_SLOW"
     hooks = {"before": "/bdus/out/tests/hooks/before-case",

@@ -78,9 +78,13 @@ def kernels():
 
 
 class Images:
-    def __init__(self, say=print, store=None):
+    """Makes and keeps images; extra: packages beside those all machines have,
+    which makes images of their own."""
+
+    def __init__(self, say=print, store=None, extra=()):
         self.say = say
         self.store = store or cache.Cache(say=say)
+        self.extra = tuple(extra)
 
     def get(self, kernel):
         """The Image for a Kernel; makes whatever is missing, which may take
@@ -102,7 +106,7 @@ class Images:
 
     def _base(self, suite):
         wanted = tuple(k for k in kernels().values() if k.suite == suite)
-        listed = packages()
+        listed = [*packages(), *self.extra]
         key = cache.digest(FORMAT, suite, " ".join(listed),
                            repr([dataclasses.astuple(k) for k in wanted]),
                            (HERE / "install-kernels").read_bytes())
@@ -119,9 +123,9 @@ class Images:
         return self.store.entry(f"root-{suite}", key, build)
 
 
-def packages():
-    """The packages listed in the file `packages`."""
-    text = (HERE / "packages").read_text()
+def packages(path=HERE / "packages"):
+    """The packages listed in a file."""
+    text = path.read_text()
     return re.sub(r"(?m)#.*$", "", text).split()
 
 

@@ -8,6 +8,7 @@ A project is an object that knows what to build and how its cases are set up:
     cases            directory of cases
     mount            where the payload is seen in machines
     hooks            {"before", "after", "last"}: programs in the payload
+    packages         of the root file system, beside those in `packages`
     subject          regex: kernel messages that are the project's own
     slow             the variable that tells cases what to multiply bounds with
     add_options(parser), check_options(options)
@@ -130,7 +131,8 @@ class Run:
         start = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="vm-run.") as directory:
             try:
-                shape = self._prepare(Path(directory))
+                shape = prepare(self.project, self.kernel, self.options,
+                                Path(directory), self.say)
             except (BuildError, images.ImageError) as error:
                 return self._cannot_build(error)
             if self.options.command:
@@ -158,25 +160,6 @@ class Run:
             return 1
         print(f"FAIL build\n{error}\n\n0 passed, 1 failed, 0 skipped")
         return 1
-
-    def _prepare(self, directory):
-        """Builds everything there is to build; the shape of machines."""
-        image = images.Images(say=self.say).get(self.kernel)
-        work = self.project.top / "build/vm" / self.kernel.name
-        work.mkdir(parents=True, exist_ok=True)
-        with exclusive(work / ".lock", self.say):
-            payload = work / "payload"
-            shutil.rmtree(payload, ignore_errors=True)
-            payload.mkdir()
-            self.project.stage(image, self.options, work, payload, self.say)
-            payload_image = directory / "payload.img"
-            images.make_payload(payload, payload_image)
-        options = self.options
-        return machine.Shape(
-            image, images.unpack_kernel(image, directory), payload_image,
-            self.project.mount, options.memory,
-            1 if options.icount else options.cpus, options.icount,
-            options.kmemleak)
 
     def _environment(self, shape):
         own = self.project.environment(shape, self.options)
@@ -237,6 +220,26 @@ class Run:
             sys.exit(1)
         finally:
             guest.kill()
+
+
+def prepare(project, kernel, options, directory, say):
+    """Builds everything there is to build; the shape of machines."""
+    image = images.Images(say=say, extra=project.packages).get(kernel)
+    # Objects of different root file systems do not mix.
+    label = kernel.name + f"-{project.name}" * bool(project.packages)
+    work = project.top / "build/vm" / label
+    work.mkdir(parents=True, exist_ok=True)
+    with exclusive(work / ".lock", say):
+        payload = work / "payload"
+        shutil.rmtree(payload, ignore_errors=True)
+        payload.mkdir()
+        project.stage(image, options, work, payload, say)
+        payload_image = directory / "payload.img"
+        images.make_payload(payload, payload_image)
+    return machine.Shape(
+        image, images.unpack_kernel(image, directory), payload_image,
+        project.mount, options.memory, 1 if options.icount else options.cpus,
+        options.icount, options.kmemleak)
 
 
 @contextlib.contextmanager
