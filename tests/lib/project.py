@@ -11,6 +11,7 @@ system that goes with the kernel; a machine sees the results below /bdus:
 """
 
 import shutil
+import zlib
 from pathlib import Path
 
 import cases
@@ -18,7 +19,8 @@ import runner
 import sources
 
 TOP = Path(__file__).resolve().parents[2]
-PROTOCOLS = ["ioctl", "mmap", "uds", "ring"]
+PROTOCOLS = ["ioctl"]
+ALL, TURNS, ONE = "all", "turns", "one"
 BACKENDS = ["kbdus", "ublk", "nbd", "fuse"]
 ALONG = ["libbdus/include", "tests", "examples", "drivers", "demo", "bench"]
 
@@ -43,15 +45,17 @@ class Bdus:
              "last": "/bdus/tests/lib/after-all"}
 
     def add_options(self, parser):
-        parser.add_argument("--protocol", metavar="P", default="ioctl",
+        parser.add_argument("--protocol", metavar="P", default=ALL,
                             help="how drivers talk to the module: " +
-                                 ", ".join(PROTOCOLS))
+                                 ", ".join(PROTOCOLS) + "; or every case over "
+                                 "each (all, the default), or over one, in "
+                                 "turns (turns)")
         parser.add_argument("--backend", metavar="B", default="kbdus",
                             help="what makes the device: " +
                                  ", ".join(BACKENDS))
 
     def check_options(self, options):
-        for value, known in ((options.protocol, PROTOCOLS),
+        for value, known in ((options.protocol, [*PROTOCOLS, ALL, TURNS]),
                              (options.backend, BACKENDS)):
             if value not in known:
                 raise cases.UsageError(f"unknown: {value} "
@@ -74,6 +78,26 @@ class Bdus:
             if (work / "src" / name).is_dir():
                 copy_tree(work / "src" / name, payload / name)
 
+    def tasks(self, case, options):
+        """A case over each protocol that it is for. Its directive `variants`
+        names them, or says that it has to do with none (one)."""
+        if options.protocol in PROTOCOLS:
+            chosen = [options.protocol]
+        else:
+            chosen = PROTOCOLS
+        if case.variants == (ONE,):
+            return [self.task(case, chosen[0])]
+        if case.variants:
+            chosen = [name for name in chosen if name in case.variants]
+        elif options.protocol == TURNS:
+            chosen = [chosen[zlib.crc32(case.name.encode()) % len(chosen)]]
+        return [self.task(case, name, options.protocol not in PROTOCOLS)
+                for name in chosen]
+
+    def task(self, case, protocol, is_one_of_several=False):
+        return cases.Task(case, protocol if is_one_of_several else "",
+                          {"BDUS_PROTOCOL": protocol})
+
     def environment(self, shape, options):
         return {
             "PATH": f"/bdus/out/bin:{runner.PATH}",
@@ -81,7 +105,8 @@ class Bdus:
             "BDUS_TESTS": "/bdus/tests",
             "BDUS_OUT": "/bdus/out",
             "BDUS_MODULE": "/bdus/kbdus.ko",
-            "BDUS_PROTOCOL": options.protocol,
+            "BDUS_PROTOCOL": options.protocol if options.protocol in PROTOCOLS
+                             else PROTOCOLS[0],
             "BDUS_BACKEND": options.backend,
             "BDUS_KERNEL": shape.image.kernel.name.removesuffix("-debug"),
             "BDUS_DEBUG": str(int(shape.image.kernel.is_debug)),

@@ -9,7 +9,21 @@ from pathlib import Path
 
 DEFAULT_TIMEOUT = 60
 NO_CASES = ("README*", "*.inc")  # even if executable
-DIRECTIVE = re.compile(r"^(?:#|//) *(timeout|group|kernel-log): *(.+?) *$")
+DIRECTIVE = re.compile(r"^(?:#|//) *(timeout|group|kernel-log|variants): *(.+?) *$")
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """A case to be run, in one of the ways that the project knows."""
+
+    case: "Case"
+    label: str = ""  # tells it from the case's other variants
+    environment: dict = dataclasses.field(default_factory=dict)
+
+    @property
+    def name(self):
+        return f"{self.case.name} [{self.label}]" if self.label else \
+            self.case.name
 
 
 class UsageError(Exception):
@@ -22,6 +36,7 @@ class Case:
     timeout: int = DEFAULT_TIMEOUT
     groups: frozenset = frozenset()
     kernel_log: tuple = ()  # messages it is expected to cause
+    variants: tuple = ()  # the project's word on which ones make sense
     summary: str = ""
 
 
@@ -39,6 +54,7 @@ def discover(directory):
 def read_header(name, path):
     """A case from its leading comment: directives and a first sentence."""
     timeout, groups, kernel_log, summary = DEFAULT_TIMEOUT, set(), [], ""
+    variants = ()
     for line in leading_comment(path):
         match = DIRECTIVE.match(line)
         text = line.lstrip("#/ ").strip()
@@ -49,9 +65,12 @@ def read_header(name, path):
             timeout = parse_timeout(name, match[2])
         elif match[1] == "group":
             groups.update(match[2].split())
+        elif match[1] == "variants":
+            variants = tuple(match[2].split())
         else:
             kernel_log.append(match[2])
-    return Case(name, timeout, frozenset(groups), tuple(kernel_log), summary)
+    return Case(name, timeout, frozenset(groups), tuple(kernel_log), variants,
+                summary)
 
 
 def parse_timeout(name, text):

@@ -61,11 +61,11 @@ class Pool:
         self.machines = []  # all that were started
         self.lock = threading.Lock()
 
-    def run(self, cases, jobs):
-        for case in cases:
-            self.todo.put(case)
+    def run(self, tasks, jobs):
+        for task in tasks:
+            self.todo.put(task)
         workers = [threading.Thread(target=self._work, daemon=True)
-                   for _ in range(min(jobs, len(cases)))]
+                   for _ in range(min(jobs, len(tasks)))]
         for worker in workers:
             worker.start()
         try:
@@ -81,9 +81,9 @@ class Pool:
         try:
             while slot := slots.acquire(self.report.note, self._is_wanted):
                 with slot:
-                    case = self.next_case()
-                    if case:
-                        Runner(self).run_from(case)
+                    task = self.next_task()
+                    if task:
+                        Runner(self).run_from(task)
         except Exception as error:  # a defect of ours must not look like success
             if not self.stopping.is_set():
                 self.report.crash(error)
@@ -91,7 +91,7 @@ class Pool:
     def _is_wanted(self):
         return not self.stopping.is_set() and not self.todo.empty()
 
-    def next_case(self):
+    def next_task(self):
         try:
             return self.todo.get_nowait()
         except queue.Empty:
@@ -120,20 +120,20 @@ class Runner:
         self.machine, self.name = pool.start_machine()
         self.last = None  # the last case's name
 
-    def run_from(self, case):
+    def run_from(self, task):
         """Boots and runs this case and further ones for as long as the
         machine is sound."""
         try:
             self._boot()
         except machine.MachineError as error:
-            self._boot_failed(case, error)
+            self._boot_failed(task, error)
             return
         try:
             is_sound = True
-            while case and is_sound and not self.pool.stopping.is_set():
-                is_sound = self._run(case)
+            while task and is_sound and not self.pool.stopping.is_set():
+                is_sound = self._run(task)
                 if is_sound:
-                    case = self.pool.next_case()
+                    task = self.pool.next_task()
             if is_sound:
                 self._end()
         finally:
@@ -145,7 +145,7 @@ class Runner:
                          f"{time.monotonic() - self.machine.started:.1f} s")
         self._judge_outside("while booting", ready["kernel"])
 
-    def _boot_failed(self, case, error):
+    def _boot_failed(self, task, error):
         """Lets another machine try, once. Nothing of the project's was in this
         one yet, and emulating a kernel that patches itself while it boots is
         known to go wrong now and then."""
@@ -155,59 +155,60 @@ class Runner:
         reason = f"the machine {error} (see {self.name}.console)"
         if not self.is_second_try:
             self.report.note(f"{reason}; trying another one")
-            Runner(self.pool, is_second_try=True).run_from(case)
+            Runner(self.pool, is_second_try=True).run_from(task)
             return
-        result = Result(case.name)
+        result = Result(task.name)
         result.fail(reason)
         result.kernel = judge.console_records(self.machine.console())[-60:]
         self.report.add(result)
 
-    def _run(self, case):
+    def _run(self, task):
         """Runs a case; true if the machine can be used for another."""
-        result = Result(case.name)
+        result = Result(task.name)
         start = time.monotonic()
         try:
-            done = self._request(case, result)
+            done = self._request(task, result)
         except machine.MachineError as error:
             if self.pool.stopping.is_set():
                 return False  # killed by ourselves
-            self._lost(case, result, str(error))
+            self._lost(task, result, str(error))
             result.seconds = time.monotonic() - start
             self.report.add(result)
             return False
         if self.last:
             self._judge_outside(f"after {self.last}", done["early"])
-        self.last = case.name
+        self.last = task.name
         result.seconds = done["seconds"]
-        is_sound = judge_case(self.pool.project, case, done, result)
+        is_sound = judge_case(self.pool.project, task.case, done, result)
         self.report.add(result)
         return is_sound
 
-    def _request(self, case, result):
+    def _request(self, task, result):
         project = self.pool.project
         # A busy host must not look like a hang, neither to us nor to the case.
         slow = self.scale * machine.host_load()
-        result.timeout = case.timeout * slow
+        result.timeout = task.case.timeout * slow
         hook_timeout = HOOK_TIMEOUT * slow
         self.machine.send(
-            "case", name=case.name, path=project.case_path(case.name),
+            "case", name=task.name, path=project.case_path(task.case.name),
             timeout=result.timeout, hook_timeout=hook_timeout,
-            environment={**self.pool.environment, project.slow: str(slow)},
+            environment={**self.pool.environment, **task.environment,
+                         project.slow: str(slow)},
             **project.hooks)
         bound = result.timeout + 2 * hook_timeout + GRACE * slow
         for event in self.machine.events(bound):
             if event["event"] == "output":
                 result.add_output(event["text"])
-                self.report.stream(case.name, event["text"])
+                self.report.stream(task.name, event["text"])
         return event
 
-    def _lost(self, case, result, how):
+    def _lost(self, task, result, how):
         """The machine died or hangs: what it showed last goes to the case."""
         result.fail(f"the machine {how}")
         if not self.machine.wait_end(1):
             self.machine.dump()
         result.kernel = judge.console_records(self.machine.console(),
-                                              f"vm: begin {case.name}")
+                                              f"vm: begin {task.name}")
 
     def _end(self):
         """Powers off; what the kernel says then counts too."""

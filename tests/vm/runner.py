@@ -17,6 +17,8 @@ A project is an object that knows what to build and how its cases are set up:
                      BuildError
     environment(shape, options)
                      of cases
+    tasks(case, options)
+                     the ways in which a case is to be run: cases.Task objects
     case_path(name)  in machines
 """
 
@@ -128,6 +130,11 @@ class Run:
                 groups = f" [{' '.join(sorted(case.groups))}]" * bool(case.groups)
                 print(f"{case.name}{groups}: {case.summary}")
             return 0
+        tasks = [task for case in chosen
+                 for task in self.project.tasks(case, self.options)]
+        if chosen and not tasks:
+            raise cases.UsageError("none of these cases is for what was "
+                                   "chosen")
         start = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="vm-run.") as directory:
             try:
@@ -139,10 +146,10 @@ class Run:
                 return self._command(shape)
             if self.options.shell:
                 return self._shell(shape)
-            self.say(f"ready to run {len(chosen)} cases on Linux "
+            self.say(f"ready to run {len(tasks)} cases on Linux "
                      f"{shape.image.release} after "
                      f"{time.monotonic() - start:.1f} s")
-            return self._run_cases(shape, chosen)
+            return self._run_tasks(shape, tasks)
 
     def _choose_cases(self):
         if self.options.command or self.options.shell:
@@ -166,16 +173,16 @@ class Run:
         return {"PATH": PATH, "HOME": "/root", "LC_ALL": "C.UTF-8",
                 self.project.slow: str(shape.scale), **own}
 
-    def _run_cases(self, shape, chosen):
+    def _run_tasks(self, shape, tasks):
         logs = new_log_directory(self.project.top / "build/vm/logs",
                                  self.kernel.name)
         told = report.Report(logs, self.options.verbose)
         machines = pool.Pool(self.project, shape, self._environment(shape),
                              logs, told)
         try:
-            machines.run(chosen, self.options.jobs)
+            machines.run(tasks, self.options.jobs)
         finally:
-            status = told.summary([case.name for case in chosen])
+            status = told.summary([task.name for task in tasks])
         return status
 
     def _command(self, shape):
