@@ -10,6 +10,14 @@
 /* Whether named padding is what it must be. */
 #define kbdus_config_is_zero(array) (!memchr_inv((array), 0, sizeof(array)))
 
+/* Whether a session asks for nothing of its protocol but the name. */
+static inline bool
+kbdus_config_is_plain(const struct kbdus_protocol_config *config)
+{
+	return !memchr_inv(config->name + sizeof(config->name), 0,
+			   sizeof(*config) - sizeof(config->name));
+}
+
 int kbdus_config_adjust(struct kbdus_device_config *config);
 void kbdus_config_get_limits(const struct kbdus_device_config *config,
 			     struct queue_limits *limits);

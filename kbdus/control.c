@@ -163,7 +163,7 @@ static int control_terminate_session(const struct kbdus_session *session,
 static void control_destroy(struct kbdus_device *device)
 {
 	mutex_lock(&device->lock);
-	kbdus_device_destroy(device);
+	kbdus_device_destroy(device, "destroyed");
 	mutex_unlock(&device->lock);
 	kbdus_device_put(device);
 }
@@ -301,11 +301,18 @@ static long control_ioctl(struct file *file, unsigned int command,
 	return control_do_ioctl(file, command, (void __user *)argument);
 }
 
+/* A mapping holds a reference to the file, so it keeps the session too. */
+static int control_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	return kbdus_session_map(file->private_data, vma);
+}
+
 static const struct file_operations control_fops = {
 	.open = control_open,
 	.release = control_release,
 	.unlocked_ioctl = control_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
+	.mmap = control_mmap,
 	.llseek = noop_llseek,
 };
 

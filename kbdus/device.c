@@ -15,9 +15,11 @@
 
 #include "client.h"
 #include "config.h"
+#include "debugfs.h"
 #include "device.h"
 #include "inverter.h"
 #include "registry.h"
+#include "trace.h"
 
 /*
  * Whoever waits for a device to be gone also waits for its driver to close the
@@ -125,11 +127,13 @@ void kbdus_device_note_change(struct kbdus_device *device)
 	wake_up_all(&device->changed);
 }
 
+/* @cause says to people why; the words are documented in kbdus(4). */
 static void device_set_state(struct kbdus_device *device,
-			     enum kbdus_device_state state)
+			     enum kbdus_device_state state, const char *cause)
 {
 	lockdep_assert_held(&device->lock);
 	kbdus_assert_may_follow(device, device->state, state);
+	trace_kbdus_device_state(device, state, cause);
 	device->state = state;
 	kbdus_device_note_change(device);
 }
@@ -257,8 +261,10 @@ static void device_set_gone(struct kbdus_device *device)
 	is_first = !device->is_gone;
 	device->is_gone = true;
 	mutex_unlock(&device->lock);
-	if (is_first)
+	if (is_first) {
+		kbdus_debugfs_remove(device);
 		kbdus_registry_remove(device);
+	}
 }
 
 static void device_remove_work(struct work_struct *work)
@@ -319,26 +325,28 @@ void kbdus_device_session_closed(struct kbdus_device *device)
 /**
  * kbdus_device_terminate() - ends all use of a device
  * @device: the device, locked
+ * @cause: why, see device_set_state()
  *
  * Requests under way and later ones fail, new clients are refused. Does not
  * wait. A second call does nothing.
  */
-void kbdus_device_terminate(struct kbdus_device *device)
+void kbdus_device_terminate(struct kbdus_device *device, const char *cause)
 {
 	lockdep_assert_held(&device->lock);
 	if (device->state == KBDUS_DEVICE_STATE_TERMINATED)
 		return;
-	device_set_state(device, KBDUS_DEVICE_STATE_TERMINATED);
+	device_set_state(device, KBDUS_DEVICE_STATE_TERMINATED, cause);
 	kbdus_inverter_terminate(device->inverter);
 }
 
 /**
  * kbdus_device_destroy() - terminates a device and starts removing it
  * @device: the device, locked
+ * @cause: why, see device_set_state()
  */
-void kbdus_device_destroy(struct kbdus_device *device)
+void kbdus_device_destroy(struct kbdus_device *device, const char *cause)
 {
-	kbdus_device_terminate(device);
+	kbdus_device_terminate(device, cause);
 	if (device->is_being_removed)
 		return;
 	device->is_being_removed = true;
@@ -353,7 +361,7 @@ static void device_fail_work(struct work_struct *work)
 
 	mutex_lock(&device->lock);
 	if (device->state == KBDUS_DEVICE_STATE_INITIALIZED)
-		kbdus_device_destroy(device);
+		kbdus_device_destroy(device, "adding_timed_out");
 	mutex_unlock(&device->lock);
 	kbdus_device_put(device);
 }
@@ -425,7 +433,7 @@ void kbdus_device_released(struct kbdus_device *device)
 	}
 	if (!device->openers &&
 	    device->state == KBDUS_DEVICE_STATE_TERMINATED)
-		kbdus_device_destroy(device);
+		kbdus_device_destroy(device, "closed");
 }
 
 static int device_do_add(struct kbdus_device *device)
@@ -466,6 +474,8 @@ static void device_add_work(struct work_struct *work)
 		container_of(work, struct kbdus_device, add_work);
 	int ret = -ENODEV;
 
+	/* First, so that a driver that hangs in the next step can be seen. */
+	kbdus_debugfs_add(device);
 	if (READ_ONCE(device->state) == KBDUS_DEVICE_STATE_INITIALIZED)
 		ret = device_do_add(device);
 	if (!ret) {
@@ -478,9 +488,9 @@ static void device_add_work(struct work_struct *work)
 	if (device->is_being_removed) {
 		device_queue_work(device, remove_queue, &device->remove_work);
 	} else if (ret) {
-		kbdus_device_destroy(device);
+		kbdus_device_destroy(device, "adding_failed");
 	} else if (device->state == KBDUS_DEVICE_STATE_INITIALIZED) {
-		device_set_state(device, KBDUS_DEVICE_STATE_AVAILABLE);
+		device_set_state(device, KBDUS_DEVICE_STATE_AVAILABLE, "added");
 		kbdus_inverter_set_available(device->inverter);
 	}
 	mutex_unlock(&device->lock);
@@ -550,7 +560,7 @@ device_alloc(const struct kbdus_device_config *config)
 	if (!device)
 		return NULL;
 	device->config = *config;
-	device->inverter = kbdus_inverter_create(config);
+	device->inverter = kbdus_inverter_create(&device->config);
 	if (!device->inverter) {
 		kfree(device);
 		return NULL;

@@ -12,6 +12,7 @@
 
 #include "states.h"
 
+struct dentry;
 struct kbdus_inverter;
 struct kbdus_session;
 
@@ -26,6 +27,7 @@ struct kbdus_session;
  * @disk: the disk; NULL once it was removed; device lock, or owned by
  *	@remove_work
  * @is_disk_added: the disk is known to the block layer; only works touch it
+ * @debugfs: its directory; @add_work makes it, who sets @is_gone removes it
  * @lock: guards everything below
  * @state: enum kbdus_device_state
  * @session: the driver's; NULL for an orphan
@@ -55,6 +57,7 @@ struct kbdus_device {
 	struct blk_mq_tag_set tag_set;
 	struct gendisk *disk;
 	bool is_disk_added;
+	struct dentry *debugfs;
 
 	struct mutex lock;
 	enum kbdus_device_state state;
@@ -92,8 +95,8 @@ void kbdus_device_queue_flush(struct work_struct *work);
 
 /* Changes of state, all under the device lock. */
 void kbdus_device_note_change(struct kbdus_device *device);
-void kbdus_device_terminate(struct kbdus_device *device);
-void kbdus_device_destroy(struct kbdus_device *device);
+void kbdus_device_terminate(struct kbdus_device *device, const char *cause);
+void kbdus_device_destroy(struct kbdus_device *device, const char *cause);
 void kbdus_device_opened(struct kbdus_device *device);
 void kbdus_device_released(struct kbdus_device *device);
 void kbdus_device_begin_orphan(struct kbdus_device *device);

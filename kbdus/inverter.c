@@ -19,26 +19,62 @@
 #include "device.h"
 #include "inverter.h"
 #include "status.h"
+#include "trace.h"
 
 /*
- * A handle is a sequence number above the tag. A sequence number is given out
- * once per hand-over, so a handle never matches anything but the hand-over that
- * it was made for.
+ * A handle is the number of a hand-over above the tag. No two hand-overs have
+ * the same number, so a handle never matches anything but the hand-over that it
+ * was made for.
  */
 #define HANDLE_TAG_BITS 16
 
 static u64 handle_make(const struct kbdus_inverter *inv,
 		       const struct kbdus_slot *slot)
 {
-	return slot->sequence << HANDLE_TAG_BITS | (slot - inv->slots);
+	return slot->handover << HANDLE_TAG_BITS | (slot - inv->slots);
 }
 
+/*
+ * An event for each arrow of the table. Where several end in the same state the
+ * event itself looks at where the request comes from, if it is enabled at all.
+ */
+static void request_trace(const struct kbdus_inverter *inv,
+			  const struct kbdus_slot *slot,
+			  enum kbdus_request_state state, int error)
+{
+	switch (state) {
+	case KBDUS_REQUEST_FREE:
+		trace_kbdus_request_finished(inv, slot, error);
+		trace_kbdus_request_cancelled(inv, slot, error);
+		break;
+	case KBDUS_REQUEST_QUEUED:
+		trace_kbdus_request_queued(inv, slot, error);
+		trace_kbdus_request_requeued(inv, slot, error);
+		break;
+	case KBDUS_REQUEST_OUTBOUND:
+		trace_kbdus_request_taken(inv, slot, error);
+		break;
+	case KBDUS_REQUEST_WITH_DRIVER:
+		trace_kbdus_request_delivered(inv, slot, error);
+		trace_kbdus_request_unanswered(inv, slot, error);
+		break;
+	case KBDUS_REQUEST_INBOUND:
+		trace_kbdus_request_answered(inv, slot, error);
+		break;
+	}
+}
+
+/*
+ * The slot describes the request, also if it is about to be free: @error, 0 or a
+ * negative errno, says why it goes back or how it ends.
+ */
 static void request_set_state(struct kbdus_inverter *inv,
 			      struct kbdus_slot *slot,
-			      enum kbdus_request_state state)
+			      enum kbdus_request_state state, int error)
 {
 	lockdep_assert_held(&inv->lock);
 	kbdus_assert_may_follow(request, slot->state, state);
+	request_trace(inv, slot, state, error);
 	slot->state = state;
 }
 
@@ -51,6 +87,13 @@ static struct kbdus_slot *slot_of(struct kbdus_inverter *inv,
 	return cmd->slot;
 }
 
+/**
+ * kbdus_inverter_create() - makes the inverter of a device
+ * @config: the device's configuration, which lives as long as the device; its
+ *	seqnum need not be there before the first request is
+ *
+ * Return: the inverter, without a puller; NULL if there is no memory.
+ */
 struct kbdus_inverter *
 kbdus_inverter_create(const struct kbdus_device_config *config)
 {
@@ -65,10 +108,11 @@ kbdus_inverter_create(const struct kbdus_device_config *config)
 	spin_lock_init(&inv->lock);
 	init_waitqueue_head(&inv->wait);
 	INIT_LIST_HEAD(&inv->queued);
+	inv->config = config;
 	inv->depth = depth;
 	inv->supports_flush = config->operations & KBDUS_OP(FLUSH);
 	inv->waits_for_successor = config->orphan_timeout_ms;
-	inv->next_sequence = 1;
+	inv->next_handover = 1;
 	for (i = 0; i < depth; i++)
 		INIT_LIST_HEAD(&inv->slots[i].link);
 	return inv;
@@ -86,16 +130,20 @@ void kbdus_inverter_destroy(struct kbdus_inverter *inv)
 	kvfree_rcu(inv, rcu);
 }
 
-/* Queues a request at its place in the order of arrival. */
-static void request_enqueue(struct kbdus_inverter *inv, struct kbdus_slot *slot)
+/*
+ * Puts a request back to its place in the order of arrival; @error says why the
+ * driver does not have it.
+ */
+static void request_enqueue(struct kbdus_inverter *inv, struct kbdus_slot *slot,
+			    int error)
 {
 	struct kbdus_slot *other;
 
-	request_set_state(inv, slot, KBDUS_REQUEST_QUEUED);
+	request_set_state(inv, slot, KBDUS_REQUEST_QUEUED, error);
 	inv->queued_now++;
 	/* What goes back is older than nearly everything that waits. */
 	list_for_each_entry(other, &inv->queued, link) {
-		if (other->order > slot->order) {
+		if (other->sequence > slot->sequence) {
 			list_add_tail(&slot->link, &other->link);
 			return;
 		}
@@ -117,11 +165,11 @@ static void with_driver_drop(struct kbdus_inverter *inv)
 }
 
 /*
- * Takes a request away from whoever holds it; the caller ends it after dropping
- * the lock. The slot must be QUEUED or WITH_DRIVER.
+ * Takes a request away from whoever holds it; the caller ends it, with @error,
+ * after dropping the lock. The slot must be QUEUED or WITH_DRIVER.
  */
 static struct request *request_cut(struct kbdus_inverter *inv,
-				   struct kbdus_slot *slot)
+				   struct kbdus_slot *slot, int error)
 {
 	struct request *rq = slot->rq;
 	struct kbdus_command *cmd = blk_mq_rq_to_pdu(rq);
@@ -130,7 +178,7 @@ static struct request *request_cut(struct kbdus_inverter *inv,
 		request_dequeue(inv, slot);
 	else
 		with_driver_drop(inv);
-	request_set_state(inv, slot, KBDUS_REQUEST_FREE);
+	request_set_state(inv, slot, KBDUS_REQUEST_FREE, error);
 	slot->rq = NULL;
 	slot->is_cut = false;
 	cmd->slot = NULL;
@@ -199,12 +247,13 @@ blk_status_t kbdus_inverter_put(struct kbdus_inverter *inv, struct request *rq)
 	} else {
 		slot->rq = rq;
 		/* No reply is for it before it is handed over, late ones least. */
-		slot->sequence = 0;
-		slot->order = inv->next_order++;
+		slot->handover = 0;
+		slot->sequence = inv->next_sequence++;
+		slot->arrival = jiffies;
 		cmd->slot = slot;
 		/* Before anybody can see it, so that nobody ends it earlier. */
 		blk_mq_start_request(rq);
-		request_set_state(inv, slot, KBDUS_REQUEST_QUEUED);
+		request_set_state(inv, slot, KBDUS_REQUEST_QUEUED, 0);
 		list_add_tail(&slot->link, &inv->queued);
 		inv->queued_now++;
 		inv->statistics.requests++;
@@ -251,7 +300,7 @@ enum blk_eh_timer_return kbdus_inverter_time_out(struct kbdus_inverter *inv,
 		spin_unlock(&inv->lock);
 		return BLK_EH_RESET_TIMER;
 	}
-	request_cut(inv, slot);
+	request_cut(inv, slot, -ETIMEDOUT);
 	inv->statistics.timed_out++;
 	spin_unlock(&inv->lock);
 
@@ -277,7 +326,7 @@ void kbdus_inverter_cancel(struct kbdus_inverter *inv, struct request *rq)
 		slot_cut_later(slot, BLK_STS_IOERR);
 		slot = NULL;
 	} else if (slot) {
-		request_cut(inv, slot);
+		request_cut(inv, slot, -EINTR);
 		inv->statistics.cancelled++;
 	}
 	spin_unlock(&inv->lock);
@@ -305,7 +354,8 @@ void kbdus_inverter_set_available(struct kbdus_inverter *inv)
  * a list; copies under way are cut when they are over.
  */
 static unsigned int requests_cut(struct kbdus_inverter *inv, bool with_driver,
-				 blk_status_t status, struct list_head *list)
+				 blk_status_t status, int error,
+				 struct list_head *list)
 {
 	struct kbdus_slot *slot;
 	unsigned int count = 0;
@@ -316,7 +366,7 @@ static unsigned int requests_cut(struct kbdus_inverter *inv, bool with_driver,
 		} else if (slot->state == KBDUS_REQUEST_QUEUED ||
 			   (slot->state == KBDUS_REQUEST_WITH_DRIVER &&
 			    with_driver)) {
-			request_chain(list, request_cut(inv, slot));
+			request_chain(list, request_cut(inv, slot, error));
 			count++;
 		}
 	}
@@ -340,7 +390,7 @@ void kbdus_inverter_terminate(struct kbdus_inverter *inv)
 		inv->puller->owes_flush = false;
 	}
 	inv->statistics.terminated +=
-		requests_cut(inv, true, BLK_STS_IOERR, &list);
+		requests_cut(inv, true, BLK_STS_IOERR, -ENODEV, &list);
 	spin_unlock(&inv->lock);
 
 	wake_up_all(&inv->wait);
@@ -362,7 +412,8 @@ void kbdus_inverter_expire(struct kbdus_inverter *inv)
 	if (!inv->puller && !inv->is_terminated) {
 		inv->is_expired = true;
 		inv->statistics.timed_out +=
-			requests_cut(inv, false, BLK_STS_TIMEOUT, &list);
+			requests_cut(inv, false, BLK_STS_TIMEOUT, -ETIMEDOUT,
+				     &list);
 	}
 	spin_unlock(&inv->lock);
 
@@ -462,7 +513,7 @@ void kbdus_inverter_detach(struct kbdus_inverter *inv,
 		if (slot->state != KBDUS_REQUEST_WITH_DRIVER)
 			continue;
 		inv->with_driver_now--;
-		request_enqueue(inv, slot);
+		request_enqueue(inv, slot, -ESHUTDOWN);
 		inv->statistics.requeued++;
 	}
 	puller->is_leaving = true;
@@ -529,8 +580,8 @@ static bool inverter_pick(struct kbdus_inverter *inv,
 	if (!slot)
 		return false;
 	request_dequeue(inv, slot);
-	request_set_state(inv, slot, KBDUS_REQUEST_OUTBOUND);
-	slot->sequence = inv->next_sequence++;
+	slot->handover = inv->next_handover++;
+	request_set_state(inv, slot, KBDUS_REQUEST_OUTBOUND, 0);
 	item->rq = slot->rq;
 	item->handle = handle_make(inv, slot);
 	item->type = kbdus_device_request_type(slot->rq);
@@ -567,6 +618,26 @@ int kbdus_inverter_take(struct kbdus_inverter *inv, struct kbdus_puller *puller,
 	return 0;
 }
 
+/**
+ * kbdus_inverter_try_take() - takes something to do if there is something
+ * @inv: the inverter
+ * @puller: who asks
+ * @item: what it got
+ *
+ * As kbdus_inverter_take(), but does not wait. Return: whether there is an item.
+ */
+bool kbdus_inverter_try_take(struct kbdus_inverter *inv,
+			     struct kbdus_puller *puller,
+			     struct kbdus_item *item)
+{
+	bool found;
+
+	spin_lock(&inv->lock);
+	found = inverter_pick(inv, puller, item);
+	spin_unlock(&inv->lock);
+	return found;
+}
+
 static struct kbdus_slot *slot_of_item(struct kbdus_inverter *inv,
 				       const struct kbdus_item *item)
 {
@@ -581,7 +652,7 @@ static void request_cut_now(struct kbdus_inverter *inv, struct kbdus_slot *slot)
 	__releases(&inv->lock)
 {
 	blk_status_t status = slot->cut_status;
-	struct request *rq = request_cut(inv, slot);
+	struct request *rq;
 	int error = -EINTR;
 
 	if (status == BLK_STS_TIMEOUT) {
@@ -593,6 +664,7 @@ static void request_cut_now(struct kbdus_inverter *inv, struct kbdus_slot *slot)
 	} else {
 		inv->statistics.cancelled++;
 	}
+	rq = request_cut(inv, slot, error);
 	spin_unlock(&inv->lock);
 	kbdus_device_end_request(rq, status, error);
 }
@@ -621,18 +693,18 @@ bool kbdus_inverter_commit_take(struct kbdus_inverter *inv,
 	slot = slot_of_item(inv, item);
 	spin_lock(&inv->lock);
 	is_present = inv->puller == puller && !puller->is_leaving;
-	if (is_present) {
-		request_set_state(inv, slot, KBDUS_REQUEST_WITH_DRIVER);
-		inv->with_driver_now++;
-	} else {
-		request_enqueue(inv, slot);
-	}
 	if (slot->is_cut) {
+		request_enqueue(inv, slot, -ECANCELED);
 		request_cut_now(inv, slot);
 		return false;
 	}
-	if (is_present)
+	if (is_present) {
+		request_set_state(inv, slot, KBDUS_REQUEST_WITH_DRIVER, 0);
+		inv->with_driver_now++;
 		inv->statistics.delivered++;
+	} else {
+		request_enqueue(inv, slot, -ESHUTDOWN);
+	}
 	spin_unlock(&inv->lock);
 	if (!is_present)
 		wake_up(&inv->wait);
@@ -672,7 +744,7 @@ void kbdus_inverter_abort_take(struct kbdus_inverter *inv,
 		return;
 	}
 	slot = slot_of_item(inv, item);
-	request_enqueue(inv, slot);
+	request_enqueue(inv, slot, -EFAULT);
 	if (slot->is_cut) {
 		request_cut_now(inv, slot);
 		return;
@@ -699,24 +771,24 @@ int kbdus_inverter_begin_reply(struct kbdus_inverter *inv,
 			       struct kbdus_item *item)
 {
 	u64 tag = handle & (BIT(HANDLE_TAG_BITS) - 1);
-	u64 sequence = handle >> HANDLE_TAG_BITS;
+	u64 handover = handle >> HANDLE_TAG_BITS;
 	struct kbdus_slot *slot;
 	int ret = 0;
 
 	spin_lock(&inv->lock);
-	if (tag >= inv->depth || !sequence || sequence >= inv->next_sequence) {
+	if (tag >= inv->depth || !handover || handover >= inv->next_handover) {
 		ret = -EINVAL;
 		goto out;
 	}
 	slot = &inv->slots[tag];
-	if (inv->puller != puller || slot->sequence != sequence ||
+	if (inv->puller != puller || slot->handover != handover ||
 	    slot->state == KBDUS_REQUEST_FREE) {
 		ret = -ESTALE;
 	} else if (slot->state != KBDUS_REQUEST_WITH_DRIVER) {
 		/* Not handed over yet, or another thread is answering it. */
 		ret = -EINVAL;
 	} else {
-		request_set_state(inv, slot, KBDUS_REQUEST_INBOUND);
+		request_set_state(inv, slot, KBDUS_REQUEST_INBOUND, 0);
 		item->rq = slot->rq;
 		item->handle = handle;
 		item->type = kbdus_device_request_type(slot->rq);
@@ -745,7 +817,7 @@ void kbdus_inverter_commit_reply(struct kbdus_inverter *inv,
 	struct kbdus_command *cmd = blk_mq_rq_to_pdu(item->rq);
 
 	spin_lock(&inv->lock);
-	request_set_state(inv, slot, KBDUS_REQUEST_FREE);
+	request_set_state(inv, slot, KBDUS_REQUEST_FREE, error);
 	slot->rq = NULL;
 	slot->is_cut = false;
 	cmd->slot = NULL;
@@ -777,7 +849,7 @@ void kbdus_inverter_abort_reply(struct kbdus_inverter *inv,
 	struct kbdus_slot *slot = slot_of_item(inv, item);
 
 	spin_lock(&inv->lock);
-	request_set_state(inv, slot, KBDUS_REQUEST_WITH_DRIVER);
+	request_set_state(inv, slot, KBDUS_REQUEST_WITH_DRIVER, -EFAULT);
 	if (slot->is_cut || inv->is_terminated) {
 		if (!slot->is_cut)
 			slot_cut_later(slot, BLK_STS_IOERR);
@@ -786,7 +858,7 @@ void kbdus_inverter_abort_reply(struct kbdus_inverter *inv,
 	}
 	if (inv->puller != puller) {
 		inv->with_driver_now--;
-		request_enqueue(inv, slot);
+		request_enqueue(inv, slot, -ESHUTDOWN);
 		inv->statistics.requeued++;
 	}
 	spin_unlock(&inv->lock);

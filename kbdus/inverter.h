@@ -47,8 +47,9 @@ struct kbdus_puller {
  * @state: enum kbdus_request_state
  * @is_cut: end the request with @cut_status as soon as the copy is over
  * @cut_status: see @is_cut
- * @sequence: names the present hand-over of the request, see the handle
- * @order: place in the order of arrival
+ * @handover: number of the present hand-over of the request, see the handle
+ * @sequence: number of the request, in the order of arrival
+ * @arrival: when it arrived, in jiffies
  * @link: in the queue, if QUEUED
  *
  * All under the inverter lock, except that whoever is copying may use @rq.
@@ -58,13 +59,15 @@ struct kbdus_slot {
 	enum kbdus_request_state state;
 	bool is_cut;
 	blk_status_t cut_status;
+	u64 handover;
 	u64 sequence;
-	u64 order;
+	unsigned long arrival;
 	struct list_head link;
 };
 
 /**
  * struct kbdus_inverter - the requests of one device
+ * @config: the device's
  * @lock: guards everything below
  * @depth: number of slots; fixed
  * @supports_flush: a leaving driver is to flush first; fixed
@@ -75,8 +78,8 @@ struct kbdus_slot {
  * @waits_for_successor: a time-out does not count while there is no puller
  * @queued: requests to be taken, oldest first
  * @wait: pullers that found nothing, waiting exclusively
- * @next_sequence: of the next hand-over; all lower ones were used
- * @next_order: of the next request to arrive
+ * @next_handover: of the next hand-over; all lower ones were used
+ * @next_sequence: of the next request to arrive
  * @queued_now: length of @queued
  * @with_driver_now: requests WITH_DRIVER or INBOUND
  * @gap_start: when the last puller took no more, or 0
@@ -86,6 +89,7 @@ struct kbdus_slot {
  * @slots: one for each tag
  */
 struct kbdus_inverter {
+	const struct kbdus_device_config *config;
 	spinlock_t lock;
 	unsigned int depth;
 	bool supports_flush;
@@ -96,8 +100,8 @@ struct kbdus_inverter {
 	bool waits_for_successor;
 	struct list_head queued;
 	wait_queue_head_t wait;
+	u64 next_handover;
 	u64 next_sequence;
-	u64 next_order;
 	u32 queued_now;
 	u32 with_driver_now;
 	u64 gap_start;
@@ -146,6 +150,9 @@ void kbdus_inverter_detach(struct kbdus_inverter *inv,
 /* The protocol's side: pull. */
 int kbdus_inverter_take(struct kbdus_inverter *inv, struct kbdus_puller *puller,
 			struct kbdus_item *item);
+bool kbdus_inverter_try_take(struct kbdus_inverter *inv,
+			     struct kbdus_puller *puller,
+			     struct kbdus_item *item);
 bool kbdus_inverter_commit_take(struct kbdus_inverter *inv,
 				struct kbdus_puller *puller,
 				const struct kbdus_item *item);

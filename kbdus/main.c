@@ -8,6 +8,7 @@
 #include <linux/stringify.h>
 
 #include "control.h"
+#include "debugfs.h"
 #include "device.h"
 #include "protocol.h"
 #include "registry.h"
@@ -35,9 +36,10 @@ static int __init kbdus_init(void)
 	ret = kbdus_protocol_init(protocol);
 	if (ret)
 		return ret;
+	kbdus_debugfs_init();
 	ret = kbdus_device_init();
 	if (ret)
-		return ret;
+		goto out_exit_debugfs;
 	ret = kbdus_registry_init(max_devices);
 	if (ret)
 		goto out_exit_device;
@@ -50,6 +52,8 @@ out_exit_registry:
 	kbdus_registry_exit();
 out_exit_device:
 	kbdus_device_exit();
+out_exit_debugfs:
+	kbdus_debugfs_exit();
 	return ret;
 }
 
@@ -62,7 +66,7 @@ static void __exit destroy_orphans(void)
 	while (!IS_ERR(device = kbdus_registry_get_next(seqnum))) {
 		seqnum = device->config.seqnum + 1;
 		mutex_lock(&device->lock);
-		kbdus_device_destroy(device);
+		kbdus_device_destroy(device, "module_unloaded");
 		mutex_unlock(&device->lock);
 		kbdus_device_put(device);
 	}
@@ -75,6 +79,7 @@ static void __exit kbdus_exit(void)
 	destroy_orphans();
 	kbdus_device_exit();
 	kbdus_registry_exit();
+	kbdus_debugfs_exit();
 	kbdus_control_wait_until_closed();
 }
 

@@ -8,7 +8,8 @@
  * device it serves, or be handled by userfaultfd. Therefore page faults are off
  * while copying. If the buffer is not there, the copy fails, the protocol gives
  * the request back, makes the kernel fetch the pages (the fault functions, which
- * may wait, and can be killed), and tries again.
+ * may wait, and can be killed), and tries again. A buffer of the kernel's own
+ * (export and import) is always there.
  *
  * Knows nothing of the request's states: that is inverter.c.
  */
@@ -82,6 +83,16 @@ static bool copy_pages_out(struct request *rq, struct iov_iter *to)
 	return true;
 }
 
+/* @size: of what the request carries */
+static bool copy_out(const struct kbdus_item *item, size_t size,
+		     struct iov_iter *to)
+{
+	if (item->type == KBDUS_REQUEST_TYPE_IOCTL)
+		return copy_to_iter(kbdus_client_ioctl_data(item->rq), size,
+				    to) == size;
+	return copy_pages_out(item->rq, to);
+}
+
 static bool copy_pages_in(struct request *rq, struct iov_iter *from)
 {
 	struct req_iterator it;
@@ -93,6 +104,16 @@ static bool copy_pages_in(struct request *rq, struct iov_iter *from)
 			return false;
 	}
 	return true;
+}
+
+/* @size: of what the reply carries */
+static bool copy_in(const struct kbdus_item *item, size_t size,
+		    struct iov_iter *from)
+{
+	if (item->type == KBDUS_REQUEST_TYPE_IOCTL)
+		return copy_from_iter(kbdus_client_ioctl_data(item->rq), size,
+				      from) == size;
+	return copy_pages_in(item->rq, from);
 }
 
 /**
@@ -116,11 +137,7 @@ int kbdus_payload_copy_out(const struct kbdus_item *item, void __user *buffer)
 		return -EFAULT;
 
 	pagefault_disable();
-	if (item->type == KBDUS_REQUEST_TYPE_IOCTL)
-		ok = copy_to_iter(kbdus_client_ioctl_data(item->rq), size,
-				  &to) == size;
-	else
-		ok = copy_pages_out(item->rq, &to);
+	ok = copy_out(item, size, &to);
 	pagefault_enable();
 	return ok ? 0 : -EFAULT;
 }
@@ -147,13 +164,55 @@ int kbdus_payload_copy_in(const struct kbdus_item *item,
 		return -EFAULT;
 
 	pagefault_disable();
-	if (item->type == KBDUS_REQUEST_TYPE_IOCTL)
-		ok = copy_from_iter(kbdus_client_ioctl_data(item->rq), size,
-				    &from) == size;
-	else
-		ok = copy_pages_in(item->rq, &from);
+	ok = copy_in(item, size, &from);
 	pagefault_enable();
 	return ok ? 0 : -EFAULT;
+}
+
+/**
+ * kbdus_payload_export() - copies what a request carries to a kernel buffer
+ * @item: the request, OUTBOUND
+ * @buffer: where to
+ * @room: its size, kbdus_payload_size_max() at least
+ *
+ * Context: does not sleep.
+ *
+ * Return: whether there was room, which there always is.
+ */
+bool kbdus_payload_export(const struct kbdus_item *item, void *buffer,
+			  size_t room)
+{
+	size_t size = kbdus_payload_request_size(item);
+	struct kvec vec = { .iov_base = buffer, .iov_len = size };
+	struct iov_iter to;
+
+	if (WARN_ON_ONCE(size > room))
+		return false;
+	iov_iter_kvec(&to, ITER_DEST, &vec, 1, size);
+	return !size || !WARN_ON_ONCE(!copy_out(item, size, &to));
+}
+
+/**
+ * kbdus_payload_import() - copies what a reply carries from a kernel buffer
+ * @item: the request, INBOUND
+ * @buffer: where from; somebody may be writing there
+ * @room: its size, kbdus_payload_size_max() at least
+ *
+ * Context: does not sleep.
+ *
+ * Return: whether there was room, which there always is.
+ */
+bool kbdus_payload_import(const struct kbdus_item *item, void *buffer,
+			  size_t room)
+{
+	size_t size = kbdus_payload_reply_size(item);
+	struct kvec vec = { .iov_base = buffer, .iov_len = size };
+	struct iov_iter from;
+
+	if (WARN_ON_ONCE(size > room))
+		return false;
+	iov_iter_kvec(&from, ITER_SOURCE, &vec, 1, size);
+	return !size || !WARN_ON_ONCE(!copy_in(item, size, &from));
 }
 
 /**

@@ -14,6 +14,8 @@
 
 static const struct kbdus_protocol *const protocols[] = {
 	&kbdus_protocol_ioctl,
+	&kbdus_protocol_mmap,
+	&kbdus_protocol_uds,
 };
 
 /* The only one that sessions may use; NULL if they may choose. */

@@ -7,6 +7,8 @@
 #include "kbdus.h"
 
 struct kbdus_session;
+struct seq_file;
+struct vm_area_struct;
 
 /**
  * struct kbdus_protocol - one way of moving requests and replies
@@ -14,24 +16,39 @@ struct kbdus_session;
  * @commands: its ioctl commands, then 0
  * @open: a session that uses it is being attached; @config is to be validated
  *	and adjusted. The session has its device but takes no requests yet.
- * @close: the session is over and no call is under way any more
+ * @start: the session is attached, requests may be taken without being called;
+ *	NULL if that is nothing to the protocol
+ * @close: the control file was closed, or attaching failed after @open. No call
+ *	is under way any more. The session may still be attached, so that what
+ *	the driver has answered counts, but not for longer than this takes
  * @call: an ioctl command that the base interface does not know, -ENOTTY if it
  *	is none of @commands; called by any number of threads at a time, while
  *	the session may be ending
+ * @map: a new mapping of the control file; NULL if there is nothing to map.
+ *	Called with the caller's mmap lock held for writing
+ * @show: NULL, or prints lines about a session that uses it to debugfs: a word
+ *	that begins with the protocol's name, a space, and what there is to say.
+ *	The device lock is held, which keeps the session from being closed
  *
- * No caller knows which protocol it has, and no lock is held in these calls.
+ * No caller knows which protocol it has, and no lock of ours is held in the
+ * other calls.
  */
 struct kbdus_protocol {
 	const char *name;
 	const unsigned int *commands;
 	int (*open)(struct kbdus_session *session,
 		    struct kbdus_protocol_config *config);
+	void (*start)(struct kbdus_session *session);
 	void (*close)(struct kbdus_session *session);
 	long (*call)(struct kbdus_session *session, unsigned int command,
 		     void __user *argument);
+	int (*map)(struct kbdus_session *session, struct vm_area_struct *vma);
+	void (*show)(struct kbdus_session *session, struct seq_file *file);
 };
 
 extern const struct kbdus_protocol kbdus_protocol_ioctl;
+extern const struct kbdus_protocol kbdus_protocol_mmap;
+extern const struct kbdus_protocol kbdus_protocol_uds;
 
 int kbdus_protocol_init(const char *name);
 const struct kbdus_protocol *

@@ -29,7 +29,7 @@ static_assert(offsetof(struct kbdusioctl_request, buffer) ==
 static int protocol_ioctl_open(struct kbdus_session *session,
 			       struct kbdus_protocol_config *config)
 {
-	if (config->payload_size || !kbdus_config_is_zero(config->reserved))
+	if (!kbdus_config_is_plain(config))
 		return -EINVAL;
 	config->payload_size = kbdus_payload_size_max(&session->device->config);
 	return 0;

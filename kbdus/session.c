@@ -6,9 +6,9 @@
  * control.c calls in, with a control file's session. A session takes its device
  * from the registry, holds a reference to it until the control file is closed,
  * and makes its puller the inverter's. What the death of a driver means for the
- * device is decided here and nowhere else (kbdus_session_close). Closing never
- * waits for anything but the device lock, under which nobody waits. Locks and
- * states: states.h.
+ * device is decided here and nowhere else (kbdus_session_fail). Closing never
+ * waits for anything but the device lock, under which nobody waits, and threads
+ * of the protocol, which wait for no driver then. Locks and states: states.h.
  */
 #include <linux/jiffies.h>
 #include <linux/pid.h>
@@ -20,12 +20,15 @@
 #include "protocol.h"
 #include "registry.h"
 #include "session.h"
+#include "trace.h"
 
+/* @cause says to people why; the words are documented in kbdus(4). */
 static void session_set_state(struct kbdus_session *session,
-			      enum kbdus_session_state state)
+			      enum kbdus_session_state state, const char *cause)
 {
 	lockdep_assert_held(&session->device->lock);
 	kbdus_assert_may_follow(session, session->state, state);
+	trace_kbdus_session_state(session, state, cause);
 	session->state = state;
 	kbdus_device_note_change(session->device);
 }
@@ -39,8 +42,10 @@ struct kbdus_session *kbdus_session_open(void)
 {
 	struct kbdus_session *session = kzalloc(sizeof(*session), GFP_KERNEL);
 
-	if (session)
-		mutex_init(&session->attaching);
+	if (!session)
+		return NULL;
+	mutex_init(&session->attaching);
+	session->pid = get_task_pid(current, PIDTYPE_TGID);
 	return session;
 }
 
@@ -50,30 +55,31 @@ static bool device_is_recoverable(const struct kbdus_device *device)
 }
 
 /* Makes an open session the driver of a device that has none. */
-static void session_bind(struct kbdus_session *session)
+static void session_bind(struct kbdus_session *session, const char *cause)
 {
 	struct kbdus_device *device = session->device;
 
 	lockdep_assert_held(&device->lock);
+	put_pid(session->pid);
 	session->pid = get_task_pid(current, PIDTYPE_TGID);
 	kbdus_device_end_orphan(device);
 	device->session = session;
 	device->sessions_open++;
 	kbdus_inverter_attach(device->inverter, &session->puller);
-	session_set_state(session, KBDUS_SESSION_ATTACHED);
+	session_set_state(session, KBDUS_SESSION_ATTACHED, cause);
 }
 
 /*
  * Takes the driver away from its device: it is dead, or took too long to leave.
  * What it did not answer goes back to the queue.
  */
-static void session_unbind(struct kbdus_session *session)
+static void session_unbind(struct kbdus_session *session, const char *cause)
 {
 	struct kbdus_device *device = session->device;
 
 	lockdep_assert_held(&device->lock);
 	kbdus_inverter_detach(device->inverter, &session->puller);
-	session_set_state(session, KBDUS_SESSION_CLOSED);
+	session_set_state(session, KBDUS_SESSION_CLOSED, cause);
 	device->session = NULL;
 }
 
@@ -83,39 +89,53 @@ static void device_lost_driver(struct kbdus_device *device, bool is_clean)
 	lockdep_assert_held(&device->lock);
 	if (device->state == KBDUS_DEVICE_STATE_TERMINATED) {
 		if (!device->openers)
-			kbdus_device_destroy(device);
+			kbdus_device_destroy(device, "driver_gone");
 	} else if (device->state == KBDUS_DEVICE_STATE_INITIALIZED) {
-		kbdus_device_destroy(device);
+		kbdus_device_destroy(device, "driver_gone");
 	} else if (device_is_recoverable(device)) {
 		kbdus_device_begin_orphan(device);
 	} else if (!device->attaching || !is_clean) {
 		/* Clients that have it open see errors until they close it. */
-		kbdus_device_terminate(device);
+		kbdus_device_terminate(device, "driver_gone");
 		if (!device->openers)
-			kbdus_device_destroy(device);
+			kbdus_device_destroy(device, "driver_gone");
 	}
+}
+
+/**
+ * kbdus_session_fail() - the driver is gone, or spoke nonsense
+ * @session: its session, attached at some time
+ *
+ * As if the control file had been closed, which is still to come or just
+ * happening. Does nothing if the session is over already. Any thread.
+ */
+void kbdus_session_fail(struct kbdus_session *session)
+{
+	struct kbdus_device *device = session->device;
+
+	mutex_lock(&device->lock);
+	if (device->session == session) {
+		session_unbind(session,
+			       session->is_successful ? "left" : "crashed");
+		device_lost_driver(device, session->is_successful);
+	}
+	mutex_unlock(&device->lock);
 }
 
 /**
  * kbdus_session_close() - the control file is closed
  * @session: its session
  *
- * No call is under way. Does not wait for anybody. The session keeps its
+ * No call is under way. Does not wait for the driver. The session keeps its
  * reference to the device, for kbdus_device_session_closed().
  */
 void kbdus_session_close(struct kbdus_session *session)
 {
-	struct kbdus_device *device = session->device;
-
-	if (!device)
+	if (!session->device)
 		return;
-	mutex_lock(&device->lock);
-	if (device->session == session) {
-		session_unbind(session);
-		device_lost_driver(device, session->is_successful);
-	}
-	mutex_unlock(&device->lock);
+	/* First, as it may still bring answers that the driver gave before. */
 	session->protocol->close(session);
+	kbdus_session_fail(session);
 }
 
 /**
@@ -159,6 +179,8 @@ static void session_let_call(struct kbdus_session *session,
 {
 	/* Pairs with the acquire in kbdus_session_call(). */
 	smp_store_release(&session->protocol, protocol);
+	if (protocol->start)
+		protocol->start(session);
 }
 
 /* Only one attempt at a time, and only one that succeeds. */
@@ -207,7 +229,7 @@ static int session_do_create(struct kbdus_session *session,
 
 	kbdus_registry_publish(device);
 	mutex_lock(&device->lock);
-	session_bind(session);
+	session_bind(session, "created");
 	kbdus_device_add(device);
 	mutex_unlock(&device->lock);
 	session_let_call(session, protocol);
@@ -215,7 +237,7 @@ static int session_do_create(struct kbdus_session *session,
 	config.device = device->config;
 	if (copy_to_user(argument, &config, sizeof(config))) {
 		mutex_lock(&device->lock);
-		kbdus_device_destroy(device);
+		kbdus_device_destroy(device, "creator_not_told");
 		mutex_unlock(&device->lock);
 		return -EFAULT;
 	}
@@ -285,7 +307,8 @@ static int wait_until_left(struct kbdus_device *device, u32 timeout_ms)
 	    device->session->state == KBDUS_SESSION_ATTACHED) {
 		kbdus_inverter_stop(device->inverter, &device->session->puller,
 				    true);
-		session_set_state(device->session, KBDUS_SESSION_STOPPING);
+		session_set_state(device->session, KBDUS_SESSION_STOPPING,
+				  "replaced");
 	}
 	while (!ret && device->session &&
 	       device->state == KBDUS_DEVICE_STATE_AVAILABLE)
@@ -298,10 +321,10 @@ static int wait_until_left(struct kbdus_device *device, u32 timeout_ms)
 	if (ret != -ETIMEDOUT)
 		return ret;
 	if (!device_is_recoverable(device)) {
-		kbdus_device_destroy(device);
+		kbdus_device_destroy(device, "driver_did_not_leave");
 		return -ENODEV;
 	}
-	session_unbind(device->session);
+	session_unbind(device->session, "did_not_leave");
 	return 0;
 }
 
@@ -328,7 +351,7 @@ static int session_take_over(struct kbdus_session *session,
 					      KBDUS_DEFAULT_LEAVE_TIMEOUT_MS);
 	device->attaching = NULL;
 	if (!ret)
-		session_bind(session);
+		session_bind(session, "attached");
 	return ret;
 }
 
@@ -464,11 +487,12 @@ void kbdus_session_terminate_driver(struct kbdus_device *device,
 		/* Its end was decided already. */
 	} else if (device->state == KBDUS_DEVICE_STATE_INITIALIZED ||
 		   !device_is_recoverable(device)) {
-		kbdus_device_destroy(device);
+		kbdus_device_destroy(device, "asked_to_end");
 	} else if (session && session->state == KBDUS_SESSION_ATTACHED) {
 		kbdus_inverter_stop(device->inverter, &session->puller,
 				    session != caller);
-		session_set_state(session, KBDUS_SESSION_STOPPING);
+		session_set_state(session, KBDUS_SESSION_STOPPING,
+				  "asked_to_end");
 	}
 	mutex_unlock(&device->lock);
 }
@@ -514,6 +538,29 @@ long kbdus_session_call(struct kbdus_session *session, unsigned int command,
 	if (ret == -ENOTTY && kbdus_protocol_has_command(command))
 		ret = -EINVAL;
 	return ret;
+}
+
+/**
+ * kbdus_session_map() - maps what the session's protocol shares with its driver
+ * @session: the session
+ * @vma: the new mapping of the control file
+ *
+ * Context: the caller's mmap lock is held for writing; the device lock must not be
+ * taken.
+ *
+ * Return: what the protocol returns; -EINVAL if the session is not attached; -ENODEV
+ * if its protocol has nothing to map.
+ */
+int kbdus_session_map(struct kbdus_session *session,
+		      struct vm_area_struct *vma)
+{
+	/* Pairs with the release in session_let_call(). */
+	const struct kbdus_protocol *protocol =
+		smp_load_acquire(&session->protocol);
+
+	if (!protocol)
+		return -EINVAL;
+	return protocol->map ? protocol->map(session, vma) : -ENODEV;
 }
 
 /**

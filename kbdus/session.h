@@ -9,6 +9,7 @@
 
 struct kbdus_device;
 struct kbdus_protocol;
+struct vm_area_struct;
 
 /**
  * struct kbdus_session - what one control file means
@@ -16,16 +17,19 @@ struct kbdus_protocol;
  * @device: a reference; set once, before @protocol
  * @protocol: NULL until attached; then fixed. Published with release semantics
  * @protocol_config: adjusted; fixed once attached
+ * @protocol_data: the protocol's, from its open() to its close()
  * @puller: the inverter's
  * @state: enum kbdus_session_state; device lock
  * @is_successful: its end is not a crash; device lock
- * @pid: the process that attached or called last; device lock
+ * @pid: the process that opened the control file, attached or called last; device
+ *	lock once attached
  */
 struct kbdus_session {
 	struct mutex attaching;
 	struct kbdus_device *device;
 	const struct kbdus_protocol *protocol;
 	struct kbdus_protocol_config protocol_config;
+	void *protocol_data;
 	struct kbdus_puller puller;
 	enum kbdus_session_state state;
 	bool is_successful;
@@ -33,6 +37,7 @@ struct kbdus_session {
 };
 
 struct kbdus_session *kbdus_session_open(void);
+void kbdus_session_fail(struct kbdus_session *session);
 void kbdus_session_close(struct kbdus_session *session);
 void kbdus_session_free(struct kbdus_session *session);
 
@@ -47,6 +52,8 @@ void kbdus_session_terminate_driver(struct kbdus_device *device,
 				    const struct kbdus_session *caller);
 long kbdus_session_call(struct kbdus_session *session, unsigned int command,
 			void __user *argument);
+int kbdus_session_map(struct kbdus_session *session,
+		      struct vm_area_struct *vma);
 void kbdus_session_get_info(struct kbdus_device *device,
 			    struct kbdus_device_info *info);
 

@@ -3,12 +3,15 @@
  * states.h: the page to read first. The three state machines of the module and
  * the order of its locks. A new state or lock starts here.
  *
- * Each machine has one setter, which asserts the lock that guards it and, in
- * debug builds, checks the change against the table below:
+ * Each machine has one setter, which asserts the lock that guards it, checks the
+ * change against the table below in debug builds, and fires a tracepoint, so
+ * that no change can be missed (trace.h):
  *
  *   request   request_set_state()         inverter.c   inverter lock
  *   device    device_set_state()          device.c     device lock
  *   session   session_set_state()         session.c    device lock
+ *
+ * All states can be read in debugfs, too (debugfs.c).
  *
  * Locks, outermost first. No path takes one while it holds one further down.
  *
@@ -20,7 +23,8 @@
  *                       sleep and no completion of a request under it
  *
  * del_gendisk() and add_disk() wait for requests and take open_mutex: they are
- * called by work items that hold none of our locks.
+ * called by work items that hold none of our locks. Nor does anybody who makes or
+ * removes files in debugfs, whose directories have locks as well.
  */
 #ifndef KBDUS_STATES_H
 #define KBDUS_STATES_H
@@ -48,6 +52,13 @@
  * "Cut" is a time-out, the termination of the device or an interrupted client.
  * The copying states OUTBOUND and INBOUND are never cut: they cannot wait for
  * anything (see payload.c) and look for a cut themselves when they end.
+ *
+ * The events of the arrows, kbdus_request_...
+ *
+ *   put           queued        begin_reply    answered     cut       cancelled
+ *   take          taken         abort_reply    unanswered
+ *   commit_take   delivered     commit_reply   finished
+ *   abort_take    requeued      requeue        requeued
  */
 enum kbdus_request_state {
 	KBDUS_REQUEST_FREE,
@@ -105,12 +116,13 @@ static inline bool kbdus_device_state_may_follow(enum kbdus_device_state from,
  *
  *          create, attach          stop             close
  *    OPEN ----------------> ATTACHED ---> STOPPING -------> CLOSED
- *      |                       |        close: a crash, unless marked   ^
- *      |                       '------------ successful before ---------|
- *      '----------------------------------------------------------------'
+ *                              |        close: a crash, unless marked   ^
+ *                              '------------ successful before ---------'
  *
+ * One that is closed while it is OPEN is freed as it is: it has no device.
  * CLOSED is also the state of a session that was cut off because it did not
- * leave in time: its control file is still open but means nothing any more.
+ * leave in time, or whose protocol saw the end or the nonsense of its driver
+ * (kbdus_session_fail): its control file is still open but means nothing any more.
  */
 enum kbdus_session_state {
 	KBDUS_SESSION_OPEN,
@@ -123,8 +135,7 @@ static inline bool kbdus_session_state_may_follow(enum kbdus_session_state from,
 						  enum kbdus_session_state to)
 {
 	static const u8 next[] = {
-		[KBDUS_SESSION_OPEN] = BIT(KBDUS_SESSION_ATTACHED) |
-				       BIT(KBDUS_SESSION_CLOSED),
+		[KBDUS_SESSION_OPEN] = BIT(KBDUS_SESSION_ATTACHED),
 		[KBDUS_SESSION_ATTACHED] = BIT(KBDUS_SESSION_STOPPING) |
 					   BIT(KBDUS_SESSION_CLOSED),
 		[KBDUS_SESSION_STOPPING] = BIT(KBDUS_SESSION_CLOSED),

@@ -13,12 +13,15 @@ CMDBDUS_BASH_COMPLETION_INSTALL_DIR ?= $(PREFIX)/share/bash-completion/completio
 CMDBDUS_FISH_COMPLETION_INSTALL_DIR ?= $(PREFIX)/share/fish/vendor_completions.d
 CMDBDUS_ZSH_COMPLETION_INSTALL_DIR ?= $(PREFIX)/share/zsh/site-functions
 MAN_INSTALL_DIR			?= $(PREFIX)/share/man/man1
+MAN4_INSTALL_DIR		?= $(PREFIX)/share/man/man4
 PKGCONFIG_INSTALL_DIR		?= $(LIBBDUS_BINARY_INSTALL_DIR)/pkgconfig
 
-MAN_SOURCES	:= $(wildcard cmdbdus/man/*.rst drivers/*/*.rst)
+MAN_SOURCES	:= $(wildcard cmdbdus/man/*.rst drivers/*/*.rst kbdus/*.rst)
 MAN_PAGES	:= $(patsubst %.rst,$(O)/man/%,$(notdir $(MAN_SOURCES)))
+MAN1_PAGES	:= $(filter %.1,$(MAN_PAGES))
+MAN4_PAGES	:= $(filter %.4,$(MAN_PAGES))
 
-vpath %.rst cmdbdus/man $(wildcard drivers/*)
+vpath %.rst cmdbdus/man $(wildcard drivers/*) kbdus
 $(O)/man/%: %.rst
 	@mkdir -p $(@D)
 	rst2man --halt=warning $< $@
@@ -59,10 +62,12 @@ install-libbdus: $(LIBBDUS) $(O)/lib/libbdus.pc
 
 install-cmdbdus: user docs
 	install -d $(DESTDIR)$(CMDBDUS_BINARY_INSTALL_DIR) \
-		$(DESTDIR)$(DRIVER_DIR) $(DESTDIR)$(MAN_INSTALL_DIR)
+		$(DESTDIR)$(DRIVER_DIR) $(DESTDIR)$(MAN_INSTALL_DIR) \
+		$(DESTDIR)$(MAN4_INSTALL_DIR)
 	install -m 755 $(O)/bin/* $(DESTDIR)$(CMDBDUS_BINARY_INSTALL_DIR)
 	install -m 755 $(O)/libexec/bdus/drivers/* $(DESTDIR)$(DRIVER_DIR)
-	install -m 644 $(MAN_PAGES) $(DESTDIR)$(MAN_INSTALL_DIR)
+	install -m 644 $(MAN1_PAGES) $(DESTDIR)$(MAN_INSTALL_DIR)
+	install -m 644 $(MAN4_PAGES) $(DESTDIR)$(MAN4_INSTALL_DIR)
 	install -D -m 644 cmdbdus/completions/bdus.bash \
 		$(DESTDIR)$(CMDBDUS_BASH_COMPLETION_INSTALL_DIR)/bdus
 	install -D -m 644 cmdbdus/completions/bdus.fish \
@@ -87,7 +92,8 @@ uninstall-libbdus:
 
 uninstall-cmdbdus:
 	rm -f $(addprefix $(DESTDIR)$(CMDBDUS_BINARY_INSTALL_DIR)/,bdus bdus-info) \
-		$(addprefix $(DESTDIR)$(MAN_INSTALL_DIR)/,$(notdir $(MAN_PAGES))) \
+		$(addprefix $(DESTDIR)$(MAN_INSTALL_DIR)/,$(notdir $(MAN1_PAGES))) \
+		$(addprefix $(DESTDIR)$(MAN4_INSTALL_DIR)/,$(notdir $(MAN4_PAGES))) \
 		$(DESTDIR)$(CMDBDUS_BASH_COMPLETION_INSTALL_DIR)/bdus \
 		$(DESTDIR)$(CMDBDUS_FISH_COMPLETION_INSTALL_DIR)/bdus.fish \
 		$(DESTDIR)$(CMDBDUS_ZSH_COMPLETION_INSTALL_DIR)/_bdus

@@ -230,13 +230,32 @@ struct kbdus_device_config {
 
 /** @brief How one session talks to the module; 128 bytes. */
 struct kbdus_protocol_config {
-	/** @brief Name of the protocol, filled up with zeros: "ioctl". */
+	/** @brief Name of the protocol, filled up with zeros: "ioctl", "mmap",
+	 *  "uds". */
 	char name[KBDUS_PROTOCOL_NAME_SIZE];
 	/** @brief *Out:* what a payload buffer must hold: the largest payload of
 	 *  any request or reply of this device. May be 0. */
 	__u32 payload_size;
+	/** @brief Protocol "mmap": number of buffers, i.e. of calls that can be
+	 *  made at a time without getting into each other's way. 0 for as many
+	 *  as the device can have requests under way; adjusted to at most that
+	 *  (kbdus_device_config::max_outstanding_requests). Zero for others. */
+	__u32 buffer_count;
+	/** @brief Protocol "mmap", *out:* where in the mapping the payload of
+	 *  buffer 0 begins; a multiple of the page size. Zero for others. */
+	__u32 payload_offset;
+	/** @brief Protocol "mmap", *out:* bytes from one buffer's payload to the
+	 *  next one's: `payload_size` rounded up to a multiple of the page size.
+	 *  Zero for others. */
+	__u32 payload_stride;
+	/** @brief Protocol "mmap", *out:* size of the whole mapping, a multiple
+	 *  of the page size. Zero for others. */
+	__u64 mapping_size;
+	/** @brief *In:* protocol "uds": the descriptor of the module's end of the
+	 *  socket pair, plus 1. Zero for others, and when handed out. */
+	__u32 socket_fd_plus_1;
 	/** @brief Zero. Room for the settings of each protocol. */
-	__u8 reserved[92];
+	__u8 reserved[68];
 };
 
 /** @brief Argument of KBDUS_IOCTL_CREATE_DEVICE; 256 bytes. */
@@ -623,6 +642,221 @@ union kbdusioctl_reply_and_request {
  */
 #define KBDUSIOCTL_IOCTL_SEND_REPLY_AND_RECEIVE_REQUEST                        \
 	_IOWR(KBDUS_IOCTL_TYPE, 0x22, union kbdusioctl_reply_and_request)
+
+/** @} */
+
+/* ------------------------------------------------------------------------- */
+/** @name The protocol "mmap"
+ *
+ * The driver's thread blocks in a call, as with "ioctl", but requests, replies
+ * and payload lie in memory that the module and the driver share, and a call
+ * names a buffer in it by its index. The module allocates the memory when the
+ * session begins (all of it, zeroed, and accounted to the caller's control
+ * group; `ENOMEM`) and gives it back when the session ends. The driver gets at it
+ * by mmap(2) of the control file:
+ *
+ *         0                    header of buffer 0: union
+ *                              kbdusmmap_reply_and_request, 64 bytes
+ *         64                   header of buffer 1
+ *         ...                  ... of buffer `buffer_count` - 1
+ *         payload_offset       payload of buffer 0, `payload_size` bytes
+ *           + payload_stride   payload of buffer 1
+ *         ...
+ *         mapping_size         the end
+ *
+ * kbdus_protocol_config, as handed back by KBDUS_IOCTL_CREATE_DEVICE or
+ * KBDUS_IOCTL_ATTACH_TO_DEVICE, tells these numbers.
+ *
+ * mmap(2) takes MAP_SHARED and any part of the range. It fails with `EINVAL` if
+ * the control file is not attached to a device, if the mapping would be private
+ * (MAP_PRIVATE), or if it reaches beyond `mapping_size`; with `ENODEV` if the
+ * session does not use this protocol; with `ENOMEM`. The memory may be mapped
+ * several times. All pages are there at once, so that serving never waits for
+ * memory; a mapping cannot grow (mremap(2) fails with `EFAULT`) and is left out of
+ * core dumps. Processes that a driver forks inherit it.
+ *
+ * A mapping keeps the control file open, like a descriptor: the session ends when
+ * the last mapping and the last descriptor are gone. Unmapping does not hinder the
+ * module, which can get at the memory in any case.
+ *
+ * Any number of threads may call at a time, each with a buffer of its own. Of
+ * threads that name the same buffer at a time, what one does may get lost in what
+ * the other does; no other buffer is affected. The module reads the header of a
+ * reply once, during the call; nothing that is written there at other times means
+ * anything to it.
+ *
+ *  @{ */
+
+/** @brief Name of the protocol. */
+#define KBDUSMMAP_PROTOCOL_NAME "mmap"
+
+/** @brief A request or notification, as the module writes it in the header of a
+ *  buffer; 64 bytes. What it carries is in the buffer's payload, whose other
+ *  content is undefined from then on. */
+struct kbdusmmap_request {
+	/** @brief Names the request in its reply; 0 for a notification. */
+	__u64 handle;
+	/** @brief First byte of the range, 0 if there is no range. */
+	__u64 offset;
+	/** @brief Size of the range, or the command of an IOCTL. */
+	__u32 length;
+	/** @brief enum kbdus_request_type. */
+	__u32 type;
+	/** @brief Zero. */
+	__u8 reserved[40];
+};
+
+/** @brief The driver's answer to a request, as it writes it in the header of a
+ *  buffer; 64 bytes. What the answer carries is in the same buffer's payload. Any
+ *  buffer may be used, not only that of the request. */
+struct kbdusmmap_reply {
+	/** @brief The request's handle; 0 if there is nothing to answer. */
+	__u64 handle;
+	/** @brief As kbdusioctl_reply::error. */
+	__u32 error;
+	/** @brief Zero. */
+	__u8 reserved[52];
+};
+
+/** @brief The header of a buffer; 64 bytes. The buffer with index i has its
+ *  header at i times 64. Zero when the session begins. */
+union kbdusmmap_reply_and_request {
+	/** @brief Written by the driver: what is answered. */
+	struct kbdusmmap_reply reply;
+	/** @brief Written by the module: what is asked. */
+	struct kbdusmmap_request request;
+};
+
+/**
+ * @brief Wait for a request or notification. The argument is the index of the
+ * buffer to put it in, not a pointer.
+ *
+ * The buffer's header is written only if the call succeeds.
+ *
+ * Errors: `EINVAL` there is no such buffer, the control file is not attached to
+ * a device, or its session does not use this protocol; `EINTR` interrupted by a
+ * signal, nothing was received.
+ */
+#define KBDUSMMAP_IOCTL_RECEIVE_REQUEST _IO(KBDUS_IOCTL_TYPE, 0x28)
+
+/**
+ * @brief Answer a request. The argument is the index of the buffer that the reply
+ * is in.
+ *
+ * A late reply, i.e. one to a request that was answered before, timed out, was
+ * terminated or was given to another driver, is ignored and succeeds.
+ *
+ * Errors: `EINVAL` the handle names no request that was ever handed out, or one
+ * that another thread is answering, reserved bytes are not zero, or as for
+ * receiving. The request stays with the driver.
+ */
+#define KBDUSMMAP_IOCTL_SEND_REPLY _IO(KBDUS_IOCTL_TYPE, 0x29)
+
+/**
+ * @brief Answer the request that the reply in a buffer is for (if its handle is not
+ * 0), then wait for the next and put it in the same buffer. The argument is the
+ * buffer's index.
+ *
+ * If it fails with EINTR the reply has been accepted and is still in the buffer,
+ * and as a repeated reply is ignored, a plain retry is harmless. Other errors are
+ * those of the half that failed.
+ */
+#define KBDUSMMAP_IOCTL_SEND_REPLY_AND_RECEIVE_REQUEST                         \
+	_IO(KBDUS_IOCTL_TYPE, 0x2a)
+
+/** @} */
+
+/* ------------------------------------------------------------------------- */
+/** @name The protocol "uds"
+ *
+ * Requests and replies are messages in a byte stream, a pair of connected Unix
+ * domain sockets. A driver makes the pair by `socketpair(AF_UNIX, SOCK_STREAM,
+ * 0, ...)`, hands one end to the module when it creates the device or attaches
+ * to it (kbdus_protocol_config::socket_fd_plus_1), closes that end, and uses the
+ * other. The module sends struct kbdusuds_request, the driver struct
+ * kbdusuds_reply, each with `payload_size` bytes of payload right behind it.
+ * Messages follow each other without a gap and may be written and read in pieces
+ * of any size. Replies may come in any order.
+ *
+ * Whoever has the socket serves; whoever has the control file keeps the session.
+ * That may be different processes: the socket can be passed on.
+ *
+ * The module sends requests as long as there is room in the socket, whether or
+ * not anybody reads them, and they are in the hands of the driver from then on.
+ * A driver that was replaced because it did not leave in time may thus find
+ * requests in the socket that its successor has already answered; it finds
+ * TERMINATE only behind them.
+ *
+ * The session ends as if the control file had been closed when the module reads
+ * end of file (the driver closed or shut down its end; replies sent before that
+ * count), when nothing can be sent because the driver does not read any more,
+ * and when a reply is malformed: `reserved` is not zero; `payload_size` is larger
+ * than kbdus_protocol_config::payload_size or not what the request needs; or the
+ * handle was never handed out. The control file is still to be closed then.
+ *
+ * The module keeps two buffers of the size of a message, but at least 64 KiB, per
+ * session.
+ *
+ * Errors of KBDUS_IOCTL_CREATE_DEVICE and KBDUS_IOCTL_ATTACH_TO_DEVICE with this
+ * protocol, beside their own: `EBADF` no such descriptor; `ENOTSOCK` not a
+ * socket; `EINVAL` no descriptor, another family or type, or not connected.
+ * Their EINTR may also mean that a fatal signal came.
+ *
+ *  @{ */
+
+/** @brief Name of the protocol. */
+#define KBDUSUDS_PROTOCOL_NAME "uds"
+
+/**
+ * @brief A request or notification, from the module to the driver; 64 bytes.
+ *
+ * TERMINATE is sent once and is the last message: end of file comes after it.
+ * Requests that the driver holds may still be answered.
+ */
+struct kbdusuds_request {
+	/** @brief Names the request in its reply; 0 for a notification. */
+	__u64 handle;
+	/** @brief First byte of the range, 0 if there is no range. */
+	__u64 offset;
+	/** @brief Size of the range, or the command of an IOCTL. */
+	__u32 length;
+	/** @brief enum kbdus_request_type. */
+	__u32 type;
+	/** @brief Bytes of payload behind this: `length` for WRITE and FUA_WRITE,
+	 *  `_IOC_SIZE` for an IOCTL with `_IOC_READ`, else 0. */
+	__u32 payload_size;
+	/** @brief Zero. */
+	__u8 reserved[36];
+};
+
+/**
+ * @brief The driver's answer to a request; 64 bytes.
+ *
+ * A late reply, i.e. one to a request that was answered before, timed out, was
+ * terminated or was given to another driver, is ignored with its payload.
+ */
+struct kbdusuds_reply {
+	/** @brief The request's handle. */
+	__u64 handle;
+	/** @brief 0 or an errno value, see kbdusioctl_reply::error. */
+	__s32 error;
+	/** @brief Bytes of payload behind this. If `error` is 0: `length` for
+	 *  READ, `_IOC_SIZE` for an IOCTL with `_IOC_WRITE`; else 0. */
+	__u32 payload_size;
+	/** @brief Must be zero. */
+	__u8 reserved[48];
+};
+
+/**
+ * @brief Say that the calling process serves now: it becomes
+ * kbdus_device_info::driver_pid. Changes nothing else.
+ *
+ * For drivers that become daemons: the module cannot see who uses the socket.
+ *
+ * Errors: `EINVAL` the control file is not attached to a device or its session
+ * does not use this protocol.
+ */
+#define KBDUSUDS_IOCTL_NOTE_PROCESS _IO(KBDUS_IOCTL_TYPE, 0x40)
 
 /** @} */
 
