@@ -71,7 +71,8 @@ $(EXAMPLES:%=$(O)/examples/%): $(O)/examples/%: $(O)/obj/examples/%.o \
 	@mkdir -p $(@D)
 	$(call LINK_BDUS,../)
 
-$(TEST_PROGRAMS:%=$(O)/tests/%): $(O)/tests/%: $(O)/obj/tests/lib/%.o \
+$(TEST_PROGRAMS:%=$(O)/tests/%): $(O)/tests/%: \
+		$$(call objects,tests/lib/$$*.c $$(wildcard tests/lib/$$*/*.c)) \
 		| $(O)/lib/libbdus.so
 	@mkdir -p $(@D)
 	$(call LINK_BDUS,../)

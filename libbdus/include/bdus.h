@@ -54,7 +54,7 @@
  * ### Environment
  *
  * - `BDUS_PROTOCOL`: name of the protocol by which bdus_run() and bdus_rerun()
- *   talk to the module. The known one is `ioctl`; any other value makes them
+ *   talk to the module: `ioctl`, `mmap` or `uds`; any other value makes them
  *   fail with `EINVAL`. By default they take the fastest. The module may have
  *   been loaded with a fixed one (`modprobe kbdus protocol=...`), which then
  *   applies whatever this variable says.

@@ -49,11 +49,21 @@ static int kbdus_describe(const struct libbdus_session *session,
 	return ret;
 }
 
-static void set_protocol(const struct libbdus_session *session,
-			 struct kbdus_protocol_config *config)
+static int set_protocol(struct libbdus_session *session,
+			struct kbdus_protocol_config *config)
 {
 	snprintf(config->name, sizeof(config->name), "%s",
 		 session->protocol->name);
+
+	return session->protocol->prepare ?
+		       session->protocol->prepare(session, config) : 0;
+}
+
+static int begin_protocol(struct libbdus_session *session,
+			  const struct kbdus_protocol_config *config)
+{
+	return session->protocol->begin ?
+		       session->protocol->begin(session, config) : 0;
 }
 
 /* Take over what the module made of the configuration. */
@@ -69,8 +79,11 @@ static void set_config(struct libbdus_session *session,
 static int kbdus_create(struct libbdus_session *session)
 {
 	struct kbdus_config config = { .device = session->device };
+	int ret;
 
-	set_protocol(session, &config.protocol);
+	ret = set_protocol(session, &config.protocol);
+	if (ret)
+		return ret;
 
 	if (ioctl(session->fd, KBDUS_IOCTL_CREATE_DEVICE, &config) < 0) {
 		if (errno == ENOSPC) {
@@ -83,7 +96,7 @@ static int kbdus_create(struct libbdus_session *session)
 
 	set_config(session, &config);
 	session->is_unfinished = true;
-	return 0;
+	return begin_protocol(session, &config.protocol);
 }
 
 static int attach_error(int errnum, uint64_t dev_id)
@@ -116,14 +129,17 @@ static int kbdus_attach(struct libbdus_session *session, uint64_t dev_id)
 	struct kbdus_attachment attachment = {
 		.config.device.seqnum = dev_id,
 	};
+	int ret;
 
-	set_protocol(session, &attachment.config.protocol);
+	ret = set_protocol(session, &attachment.config.protocol);
+	if (ret)
+		return ret;
 
 	if (ioctl(session->fd, KBDUS_IOCTL_ATTACH_TO_DEVICE, &attachment) < 0)
 		return attach_error(errno, dev_id);
 
 	set_config(session, &attachment.config);
-	return 0;
+	return begin_protocol(session, &attachment.config.protocol);
 }
 
 /* Needs no privileges for the session's own device, and cannot fail for it. */
@@ -155,6 +171,8 @@ static void await_destruction(uint64_t seqnum)
 
 static void kbdus_close(struct libbdus_session *session)
 {
+	if (session->protocol->end)
+		session->protocol->end(session);
 	close(session->fd);
 
 	if (session->is_unfinished)

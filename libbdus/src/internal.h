@@ -109,6 +109,11 @@ struct libbdus_session {
 	const struct libbdus_protocol *protocol;
 	/* The backend's: its control file. */
 	int fd;
+	/* How many workers are wanted; set before create() and attach(). There
+	 * are never more than the device can have requests under way. */
+	uint32_t workers_wanted;
+	/* The protocol's: what the workers share. */
+	void *shared;
 	/* The device as it is; set by create() and attach(). */
 	struct kbdus_device_config device;
 	/* Largest payload of any request; set likewise. */
@@ -162,8 +167,22 @@ struct libbdus_request {
 
 struct libbdus_protocol {
 	const char *name;
-	/* Make the place of one worker. No other threads yet. */
-	int (*open)(const struct libbdus_session *session, void **channel);
+	/* Fill in what the module must be told beside the name. May be NULL. */
+	int (*prepare)(struct libbdus_session *session,
+		       struct kbdus_protocol_config *config);
+	/* The session has a device: make what the workers share, of what the
+	 * module made of the configuration. May be NULL. */
+	int (*begin)(struct libbdus_session *session,
+		     const struct kbdus_protocol_config *config);
+	/* This process serves from now on, with all workers, and no other does
+	 * any more. Tell whoever wants to know. May be NULL. */
+	void (*settle)(const struct libbdus_session *session);
+	/* Take back what prepare() and begin() made, if they were called. The control
+	 * file is still there. May be NULL. */
+	void (*end)(struct libbdus_session *session);
+	/* Make the place of the worker with this index. No other threads yet. */
+	int (*open)(const struct libbdus_session *session, unsigned int index,
+		    void **channel);
 	/* Answer the request (unless its handle is 0) with an errno value or 0,
 	 * then wait for the next one and put it there. Several threads, each
 	 * with its own channel. Goes on after signals. */
@@ -174,6 +193,8 @@ struct libbdus_protocol {
 };
 
 extern const struct libbdus_protocol libbdus_protocol_ioctl;
+extern const struct libbdus_protocol libbdus_protocol_mmap;
+extern const struct libbdus_protocol libbdus_protocol_uds;
 
 #define LIBBDUS_PROTOCOL_PARAMETER "/sys/module/kbdus/parameters/protocol"
 

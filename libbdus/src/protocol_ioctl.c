@@ -16,9 +16,12 @@
 
 #include "internal.h"
 
-static int ioctl_open(const struct libbdus_session *session, void **channel)
+static int ioctl_open(const struct libbdus_session *session,
+		      unsigned int index, void **channel)
 {
 	void *buffer;
+
+	(void)index;
 
 	*channel = NULL;
 	if (!session->payload_size)

@@ -233,6 +233,10 @@ int libbdus_run(const struct libbdus_backend *backend,
 	if (ret)
 		return ret;
 
+	session.workers_wanted = attrs.max_concurrent_callbacks;
+	if (!session.workers_wanted)
+		session.workers_wanted = 1;
+
 	if (args->is_rerun) {
 		ret = take_over(backend, &session, &ops, &attrs, args->dev_id);
 	} else {

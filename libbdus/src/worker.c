@@ -45,7 +45,8 @@ int libbdus_crew_open(struct libbdus_crew *crew,
 
 		worker->crew = crew;
 		worker->index = crew->size;
-		ret = session->protocol->open(session, &worker->channel);
+		ret = session->protocol->open(session, worker->index,
+					      &worker->channel);
 		if (ret) {
 			libbdus_crew_close(crew);
 			return ret;
@@ -238,9 +239,13 @@ static int start_workers(struct libbdus_crew *crew, unsigned int *started)
  */
 int libbdus_crew_serve(struct libbdus_crew *crew)
 {
+	const struct libbdus_session *session = crew->session;
 	struct libbdus_worker *first = &crew->workers[0];
 	unsigned int started;
 	int ret;
+
+	if (session->protocol->settle)
+		session->protocol->settle(session);
 
 	crew->serving = crew->size;
 

@@ -55,9 +55,11 @@ static int fake_fail(int result, const char *what)
 	return result ? libbdus_error_with_errno(-result, "Fake %s", what) : 0;
 }
 
-static int channel_open(const struct libbdus_session *session, void **channel)
+static int channel_open(const struct libbdus_session *session,
+			unsigned int index, void **channel)
 {
 	(void)session;
+	(void)index;
 
 	if (++fake.channels_opened == fake.failing_channel) {
 		--fake.channels_opened;

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -33,6 +34,8 @@ static struct {
 	/* The command that fails, and how. */
 	unsigned long failing_command;
 	int failure;
+	/* Control files have memory that can be mapped. */
+	bool is_mappable;
 	/* What was called, GET_VERSION aside. */
 	unsigned long commands[16];
 	unsigned int command_count;
@@ -64,6 +67,13 @@ int open(const char *path, int flags, ...)
 		return -1;
 	}
 
+	if (kernel.is_mappable) {
+		int fd = memfd_create("control", MFD_CLOEXEC);
+
+		assert_int_equal(ftruncate(fd, 1 << 20), 0);
+		return fd;
+	}
+
 	return (int)syscall(SYS_openat, AT_FDCWD, "/dev/null",
 			    O_RDWR | O_CLOEXEC);
 }
@@ -86,6 +96,17 @@ int posix_spawn(pid_t *pid, const char *path,
 	return 0;
 }
 
+/* As the module does, and no more is there than can be. */
+static void adjust(struct kbdus_protocol_config *config)
+{
+	config->payload_size = 4096;
+	if (!strcmp(config->name, KBDUSMMAP_PROTOCOL_NAME)) {
+		config->payload_offset = 4096;
+		config->payload_stride = 4096;
+		config->mapping_size = 8192;
+	}
+}
+
 static void create(struct kbdus_config *config)
 {
 	kernel.created = *config;
@@ -93,14 +114,26 @@ static void create(struct kbdus_config *config)
 	config->device.physical_block_size = 4096;
 	config->device.major = 240;
 	config->device.minor = 256;
-	config->protocol.payload_size = 4096;
+	adjust(&config->protocol);
 }
 
 static void attach(struct kbdus_attachment *attachment)
 {
 	kernel.attached = *attachment;
 	attachment->config.device = kernel.info.config.device;
-	attachment->config.protocol.payload_size = 4096;
+	adjust(&attachment->config.protocol);
+}
+
+/* Put a notification in a buffer of the control file's memory. */
+static void notify_mapped(int fd, size_t index)
+{
+	const union kbdusmmap_reply_and_request header = {
+		.request.type = kernel.notifications[kernel.notified++],
+	};
+
+	assert_int_equal(pwrite(fd, &header, sizeof(header),
+				(off_t)(index * sizeof(header))),
+			 sizeof(header));
 }
 
 int ioctl(int fd, unsigned long command, ...)
@@ -143,6 +176,9 @@ int ioctl(int fd, unsigned long command, ...)
 			(struct kbdusioctl_request){
 				.type = kernel.notifications[kernel.notified++],
 			};
+		break;
+	case KBDUSMMAP_IOCTL_SEND_REPLY_AND_RECEIVE_REQUEST:
+		notify_mapped(fd, (uintptr_t)argument);
 		break;
 	case KBDUS_IOCTL_DEVICE_NUMBER_TO_SEQNUM:
 		((struct kbdus_device_number *)argument)->seqnum = 77;

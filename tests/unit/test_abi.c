@@ -90,6 +90,14 @@ static void test_module_structures(void **state)
 	assert_int_equal(sizeof(struct kbdusioctl_request), 64);
 	assert_int_equal(sizeof(struct kbdusioctl_reply), 64);
 	assert_int_equal(sizeof(union kbdusioctl_reply_and_request), 64);
+	assert_int_equal(sizeof(struct kbdusmmap_request), 64);
+	assert_int_equal(sizeof(struct kbdusmmap_reply), 64);
+	assert_int_equal(sizeof(union kbdusmmap_reply_and_request), 64);
+	assert_offset(kbdus_protocol_config, payload_size, 32);
+	assert_offset(kbdus_protocol_config, buffer_count, 36);
+	assert_offset(kbdus_protocol_config, payload_offset, 40);
+	assert_offset(kbdus_protocol_config, payload_stride, 44);
+	assert_offset(kbdus_protocol_config, mapping_size, 48);
 }
 
 int main(void)

@@ -75,6 +75,49 @@ static void test_run(void **state)
 	assert_int_equal(kernel.opens, 1);
 }
 
+/* A protocol that has to be told more, and to be begun. */
+static void test_run_mapped(void **state)
+{
+	struct bdus_attrs many = attrs;
+
+	(void)state;
+
+	set_notifications();
+	setenv("BDUS_PROTOCOL", "mmap", 1);
+	kernel.is_mappable = true;
+	assert_succeeds(bdus_run(&ops, &attrs, NULL));
+	assert_string_equal(kernel.created.protocol.name, "mmap");
+	assert_int_equal(kernel.created.protocol.buffer_count, 1);
+	assert_int_equal(kernel.command_count, 4);
+	assert_int_equal(kernel.commands[1],
+			 KBDUSMMAP_IOCTL_SEND_REPLY_AND_RECEIVE_REQUEST);
+
+	set_up(state);
+	set_info();
+	set_notifications();
+	setenv("BDUS_PROTOCOL", "mmap", 1);
+	kernel.is_mappable = true;
+	kernel.info.config.device.operations = KBDUS_OP(WRITE);
+	many.max_concurrent_callbacks = 1;
+	assert_succeeds(bdus_rerun(12, &ops, &many, NULL));
+	assert_string_equal(kernel.attached.config.protocol.name, "mmap");
+	assert_int_equal(kernel.attached.config.protocol.buffer_count, 1);
+}
+
+/* The device goes again if the protocol cannot begin. */
+static void test_run_not_mapped(void **state)
+{
+	(void)state;
+
+	setenv("BDUS_PROTOCOL", "mmap", 1);
+	assert_fails(bdus_run(&ops, &attrs, NULL), ENODEV);
+	assert_message_has("8192 bytes");
+	assert_int_equal(kernel.command_count, 2);
+	assert_int_equal(kernel.commands[0], KBDUS_IOCTL_CREATE_DEVICE);
+	assert_int_equal(kernel.commands[1],
+			 KBDUS_IOCTL_WAIT_UNTIL_DEVICE_IS_DESTROYED);
+}
+
 /* Older programs: what follows their structure is not theirs. */
 static void test_run_of_older_programs(void **state)
 {
@@ -195,6 +238,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_run),
+		TEST(test_run_mapped),
+		TEST(test_run_not_mapped),
 		TEST(test_run_of_older_programs),
 		TEST(test_run_errors),
 		TEST(test_order_of_checks),

@@ -56,14 +56,19 @@ static void set_parameter(const char *text)
 	fclose(file);
 }
 
-static int choose(const char *wanted)
+static int choose_as(const char *name, const char *wanted)
 {
 	const struct libbdus_protocol *protocol = NULL;
 	int ret = libbdus_protocol_choose(parameter, wanted, &protocol);
 
 	if (!ret)
-		assert_string_equal(protocol->name, "ioctl");
+		assert_string_equal(protocol->name, name);
 	return ret;
+}
+
+static int choose(const char *wanted)
+{
+	return choose_as("ioctl", wanted);
 }
 
 static void test_free_choice(void **state)
@@ -77,12 +82,13 @@ static void test_free_choice(void **state)
 		assert_int_equal(choose(NULL), 0);
 		assert_int_equal(choose(""), 0);
 		assert_int_equal(choose("ioctl"), 0);
+		assert_int_equal(choose_as("mmap", "mmap"), 0);
 
 		assert_int_equal(choose("ioctl "), -EINVAL);
 		assert_int_equal(choose("nonsense"), -EINVAL);
 		assert_message_has("BDUS_PROTOCOL");
 		assert_message_has("\"nonsense\"");
-		assert_message_has(": ioctl.");
+		assert_message_has(": ioctl, mmap, uds.");
 	}
 }
 
@@ -93,6 +99,9 @@ static void test_module_decides(void **state)
 	set_parameter("ioctl\n");
 	assert_int_equal(choose(NULL), 0);
 	assert_int_equal(choose("nonsense"), 0);
+	set_parameter("mmap\n");
+	assert_int_equal(choose_as("mmap", NULL), 0);
+	assert_int_equal(choose_as("mmap", "ioctl"), 0);
 
 	set_parameter("other\n");
 	assert_int_equal(choose("ioctl"), -EINVAL);
@@ -140,7 +149,7 @@ static int open_channel(void **state)
 	to_receive.offset = 1ull << 40;
 	to_receive.length = 4096;
 	to_receive.type = KBDUS_REQUEST_TYPE_WRITE;
-	return libbdus_protocol_ioctl.open(&session, &channel);
+	return libbdus_protocol_ioctl.open(&session, 0, &channel);
 }
 
 static int close_channel(void **state)
@@ -204,7 +213,7 @@ static void test_no_payload(void **state)
 
 	(void)state;
 
-	assert_int_equal(libbdus_protocol_ioctl.open(&without, &none), 0);
+	assert_int_equal(libbdus_protocol_ioctl.open(&without, 0, &none), 0);
 	assert_null(none);
 	libbdus_protocol_ioctl.close(&without, none);
 }
