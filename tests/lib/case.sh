@@ -36,6 +36,21 @@ start() {
 	DEV=$(bdus run "$@") || fail "bdus run $*"
 	ID=${DEV#/dev/bdus-}
 	[[ -b $DEV ]] || fail "no node $DEV"
+	uses_protocol
+}
+
+# protocol: how the driver of $ID talks to the module; nothing if there is none.
+protocol() {
+	bdus list -n -r -o PROTOCOL "$ID" 2> /dev/null || :
+}
+
+# uses_protocol [NAME]: the driver of $ID talks in this way, unless it is gone
+# already: in the way of the run, if no other is named.
+uses_protocol() {
+	local name=${1:-${BDUS_PROTOCOL:-}} used
+	used=$(protocol)
+	[[ -z $name || -z $used ]] ||
+		equals "$used" "$name" "the driver's protocol"
 }
 
 # start_foreground DRIVER [KEY=VALUE...]: the same, and sets PID to its process,
@@ -47,6 +62,7 @@ start_foreground() {
 	wait_until 20 grep -qs ^/dev/bdus- driver.out
 	DEV=$(grep -m1 ^/dev/bdus- driver.out)
 	ID=${DEV#/dev/bdus-}
+	uses_protocol
 }
 
 # info FIELD...: numbers about $ID, e.g. info queued-now.
@@ -111,11 +127,20 @@ equals() {
 # over $ID.
 replace() {
 	bdus run --replace="$ID" "$@" > replace.out || fail "bdus run --replace=$ID $*"
+	uses_protocol
 }
 
 # holds FIELD NUMBER: whether a number about $ID is that, e.g. queued-now 3.
 holds() {
 	[[ $(info "$1") == "$2" ]]
+}
+
+# under_way NUMBER: so many requests of $ID are not answered. How many of them the
+# driver has in its hands is up to the protocol.
+under_way() {
+	local counts
+	counts=($(info queued-now with-driver-now))
+	((counts[0] + counts[1] == $1))
 }
 
 # client NAME REQUEST...: makes requests of $DEV in the background (words: see

@@ -5,16 +5,10 @@
  *
  *     control terminate ID          ask the driver to end
  *     control destroy ID            start destroying, do not wait
- *     control attach ID MS [wait]   be the driver of a device, after giving the
- *                                   present one so many milliseconds to leave; with
- *                                   wait, also wait until it is available
  *     control rerun ID [OP...]      bdus_rerun() with callbacks that do nothing,
  *                                   but without those named: read, write, fua_write
- *     control create [SIZE]         create a device and die at once
  *
- * Prints the name of the errno value and fails if the call does. A driver prints
- * "attached", then what it is asked, answers it without an error and doing
- * nothing, and ends when it is told to.
+ * Prints the name of the errno value and fails if the call does.
  */
 
 #include <bdus.h>
@@ -32,57 +26,6 @@ static int fail(void)
 {
 	puts(strerrorname_np(errno));
 	return 1;
-}
-
-static int serve(int fd, const struct kbdus_protocol_config *protocol)
-{
-	void *buffer = malloc(protocol->payload_size + 1);
-	union kbdusioctl_reply_and_request item = { .reply = { 0 } };
-
-	for (;;) {
-		item.reply = (struct kbdusioctl_reply){
-			.buffer = (uintptr_t)buffer,
-			.handle = item.request.handle,
-		};
-		if (ioctl(fd, KBDUSIOCTL_IOCTL_SEND_REPLY_AND_RECEIVE_REQUEST,
-			  &item))
-			return fail();
-		printf("%u %llu %u\n", item.request.type,
-		       (unsigned long long)item.request.offset,
-		       item.request.length);
-		if (item.request.type == KBDUS_REQUEST_TYPE_TERMINATE)
-			break;
-	}
-	return ioctl(fd, KBDUS_IOCTL_MARK_SESSION_SUCCESSFUL) ? fail() : 0;
-}
-
-static int attach(int fd, uint64_t id, char **arguments)
-{
-	struct kbdus_attachment attachment = {
-		.config.device.seqnum = id,
-		.config.protocol.name = KBDUSIOCTL_PROTOCOL_NAME,
-		.leave_timeout_ms = atoi(arguments[0]),
-	};
-
-	if (arguments[1])
-		attachment.flags = KBDUS_ATTACH_F_WAIT_AVAILABLE;
-	if (ioctl(fd, KBDUS_IOCTL_ATTACH_TO_DEVICE, &attachment))
-		return fail();
-	puts("attached");
-	return serve(fd, &attachment.config.protocol);
-}
-
-static int create(int fd, const char *size)
-{
-	struct kbdus_config config = {
-		.device.size = size ? strtoull(size, NULL, 0) : 1 << 20,
-		.device.logical_block_size = 512,
-		.device.operations = KBDUS_OP(READ),
-		.device.max_outstanding_requests = 1,
-		.protocol.name = KBDUSIOCTL_PROTOCOL_NAME,
-	};
-
-	return ioctl(fd, KBDUS_IOCTL_CREATE_DEVICE, &config) ? fail() : 0;
 }
 
 static int succeed(struct bdus_ctx *ctx)
@@ -169,10 +112,6 @@ int main(int argc, char **argv)
 	setlinebuf(stdout);
 	if (fd < 0)
 		return fail();
-	if (strcmp(verb, "create") == 0)
-		return create(fd, argv[2]);
-	if (strcmp(verb, "attach") == 0 && argc > 3)
-		return attach(fd, id, argv + 3);
 	if (strcmp(verb, "rerun") == 0 && argc > 2)
 		return rerun(id, argv + 3);
 	if (strcmp(verb, "terminate") == 0 && argc == 3)

@@ -14,9 +14,15 @@
  * once; `join thread=N` answers with its result. Every command of kbdus.h takes
  * the fields of its structure as keys, byte.N= for any byte of it, file= (which
  * open file, "main" by default) and pointer= (a memory to put the structure in).
- * Memories are: good (the same for all), null, unmapped, kernel, top (ends beyond user space), half
- * (a page and nothing behind it), short (the last 32 bytes of a page), readonly,
- * and those made by `map` and `userfault`.
+ * `receive`, `reply` and `exchange` are the calls of the session's protocol, see
+ * raw/; `has feature=user_buffers` tells whether they take pointer= and buffer=,
+ * `has feature=mapping` whether there is memory to be mapped, `has feature=socket`
+ * whether messages go through a socket, `has feature=refusals` whether a bad reply
+ * fails and changes nothing, and `has feature=sends_ahead` whether requests are handed
+ * over without being asked for. With arguments, raw does what raw/alone.c says.
+ * Memories are: good (the same for all), null, unmapped, kernel, top (ends beyond
+ * user space), half (a page and nothing behind it), short (the last 32 bytes of a
+ * page), readonly, and those made by `map` and `userfault`.
  */
 
 #include <errno.h>
@@ -38,30 +44,15 @@
 #include <unistd.h>
 
 #include "kbdus.h"
+#include "raw/transport.h"
 
-#define MAX_WORDS 48
-#define MAX_LINE 2048
-#define PAGE 4096
-#define GOOD_SIZE (4u << 20)
-
-static void die(const char *what)
+void raw_die(const char *what)
 {
 	fprintf(stderr, "raw: %s\n", what);
 	exit(2);
 }
 
-/* A line, taken apart; and the answer to it. */
-struct call {
-	char line[MAX_LINE];
-	char *words[MAX_WORDS];
-	int count;
-	char answer[MAX_LINE];
-};
-
-static void answer(struct call *call, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
-
-static void answer(struct call *call, const char *format, ...)
+void raw_answer(struct call *call, const char *format, ...)
 {
 	size_t length = strlen(call->answer);
 	va_list arguments;
@@ -73,15 +64,15 @@ static void answer(struct call *call, const char *format, ...)
 }
 
 /* `ret` as a system call returns it. */
-static bool answer_result(struct call *call, long ret)
+bool raw_answer_result(struct call *call, long ret)
 {
 	int error = errno;
 
-	answer(call, "%s", ret < 0 ? strerrorname_np(error) : "ok");
+	raw_answer(call, "%s", ret < 0 ? strerrorname_np(error) : "ok");
 	return ret >= 0;
 }
 
-static const char *option(const struct call *call, const char *key)
+const char *raw_option(const struct call *call, const char *key)
 {
 	size_t length = strlen(key);
 
@@ -103,16 +94,16 @@ static uint64_t number(const char *text)
 	if (*end) {
 		suffix = strchr(suffixes, *end);
 		if (!suffix || end == text)
-			die(text);
+			raw_die(text);
 		value <<= 10 * (suffix - suffixes + 1);
 	}
 	return value;
 }
 
-static uint64_t number_option(const struct call *call, const char *key,
-			      uint64_t otherwise)
+uint64_t raw_number_option(const struct call *call, const char *key,
+			   uint64_t otherwise)
 {
-	const char *text = option(call, key);
+	const char *text = raw_option(call, key);
 
 	return text ? number(text) : otherwise;
 }
@@ -140,7 +131,7 @@ static uint32_t type_by_name(const char *name, size_t length)
 		    !strncmp(types[i], name, length))
 			return i;
 	}
-	die(name);
+	raw_die(name);
 	return 0;
 }
 
@@ -163,14 +154,9 @@ static uint32_t operations(const char *text)
 
 /* Memories. */
 
-static struct memory {
-	char name[16];
-	char *address;
-	/* What may be read and written in the end. */
-	size_t size;
-} memories[16];
+static struct memory memories[16];
 
-static struct memory *memory_add(const char *name, void *address, size_t size)
+struct memory *raw_memory_add(const char *name, void *address, size_t size)
 {
 	for (size_t i = 0; i < sizeof(memories) / sizeof(*memories); i++) {
 		struct memory *memory = &memories[i];
@@ -182,17 +168,17 @@ static struct memory *memory_add(const char *name, void *address, size_t size)
 		memory->size = size;
 		return memory;
 	}
-	die("too many memories");
+	raw_die("too many memories");
 	return NULL;
 }
 
-static struct memory *memory_find(const char *name)
+struct memory *raw_memory_find(const char *name)
 {
 	for (size_t i = 0; i < sizeof(memories) / sizeof(*memories); i++) {
 		if (!strcmp(memories[i].name, name))
 			return &memories[i];
 	}
-	die(name);
+	raw_die(name);
 	return NULL;
 }
 
@@ -202,7 +188,7 @@ static char *map_anonymous(size_t size)
 			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (address == MAP_FAILED)
-		die("mmap");
+		raw_die("mmap");
 	return address;
 }
 
@@ -214,19 +200,19 @@ static void memories_make(void)
 	/* Reserved, so that nothing else gets there. */
 	mprotect(half + PAGE, PAGE, PROT_NONE);
 	mprotect(less + PAGE, PAGE, PROT_NONE);
-	memory_add("good", map_anonymous(GOOD_SIZE), GOOD_SIZE);
-	memory_add("readonly", map_anonymous(PAGE), PAGE);
-	memory_add("half", half, PAGE);
-	memory_add("short", less + PAGE - 32, 32);
-	memory_add("null", NULL, 0);
+	raw_memory_add("good", map_anonymous(GOOD_SIZE), GOOD_SIZE);
+	raw_memory_add("readonly", map_anonymous(PAGE), PAGE);
+	raw_memory_add("half", half, PAGE);
+	raw_memory_add("short", less + PAGE - 32, 32);
+	raw_memory_add("null", NULL, 0);
 	/* Below where the kernel lets anybody map anything. */
-	memory_add("unmapped", (char *)PAGE, 0);
-	memory_add("kernel", (char *)0xffff888000000000, 0);
-	memory_add("top", (char *)0x7ffffffff000 - 32, 0);
+	raw_memory_add("unmapped", (char *)PAGE, 0);
+	raw_memory_add("kernel", (char *)0xffff888000000000, 0);
+	raw_memory_add("top", (char *)0x7ffffffff000 - 32, 0);
 }
 
 /* Puts a structure where it is wanted, as much of it as is possible. */
-static void *memory_place(struct memory *memory, const void *data, size_t size)
+void *raw_memory_place(struct memory *memory, const void *data, size_t size)
 {
 	bool is_readonly = !strcmp(memory->name, "readonly");
 
@@ -243,18 +229,18 @@ static void *memory_place(struct memory *memory, const void *data, size_t size)
 
 static void do_map(struct call *call)
 {
-	const char *path = option(call, "path");
-	const char *name = option(call, "name");
+	const char *path = raw_option(call, "path");
+	const char *name = raw_option(call, "name");
 	int fd = open(path, O_RDWR | O_CLOEXEC);
-	size_t size = number_option(call, "size", 1u << 20);
+	size_t size = raw_number_option(call, "size", 1u << 20);
 	void *address;
 
-	if (!answer_result(call, fd))
+	if (!raw_answer_result(call, fd))
 		return;
 	address = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (address == MAP_FAILED)
-		die("mmap");
-	memory_add(name, address, 0);
+		raw_die("mmap");
+	raw_memory_add(name, address, 0);
 	close(fd);
 }
 
@@ -267,76 +253,110 @@ static void do_userfault(struct call *call)
 
 	range.range.start = (uintptr_t)address;
 	range.range.len = GOOD_SIZE;
-	if (!answer_result(call, fd < 0 || ioctl(fd, UFFDIO_API, &api) < 0 ||
+	if (!raw_answer_result(call, fd < 0 || ioctl(fd, UFFDIO_API, &api) < 0 ||
 				 ioctl(fd, UFFDIO_REGISTER, &range) < 0 ? -1 : 0))
 		return;
-	memory_add(option(call, "name"), address, 0);
+	raw_memory_add(raw_option(call, "name"), address, 0);
 }
 
 /* Files. */
 
-static struct file {
-	char name[16];
-	int fd;
-} files[16];
+static struct file files[16];
 
-static struct file *file_of(const struct call *call)
+static const struct transport *const transports[] = {
+	&transport_ioctl,
+	&transport_mmap,
+	&transport_uds,
+};
+
+/* By its name; that of the run if there is none of that name. */
+static const struct transport *transport_find(const char *name)
 {
-	const char *name = option(call, "file");
+	const char *of_run = getenv("BDUS_PROTOCOL");
+	const struct transport *transport = transports[0];
+
+	for (size_t i = 0; i < sizeof(transports) / sizeof(*transports); i++) {
+		if (!strcmp(transports[i]->name, name))
+			return transports[i];
+		if (of_run && !strcmp(transports[i]->name, of_run))
+			transport = transports[i];
+	}
+	return transport;
+}
+
+struct file *raw_file_of(const struct call *call)
+{
+	const char *name = raw_option(call, "file");
 
 	if (!name)
 		name = "main";
 	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
-		if (!*files[i].name)
+		if (!*files[i].name) {
 			snprintf(files[i].name, sizeof(files[i].name), "%s",
 				 name);
+			files[i].transport = transport_find("");
+		}
 		if (!strcmp(files[i].name, name))
 			return &files[i];
 	}
-	die("too many files");
+	raw_die("too many files");
 	return NULL;
 }
 
 static void do_open(struct call *call)
 {
-	const char *path = option(call, "path");
-	struct file *file = file_of(call);
+	const char *path = raw_option(call, "path");
+	struct file *file = raw_file_of(call);
 
 	file->fd = open(path ? path : KBDUS_CONTROL_PATH,
-			(option(call, "readonly") ? O_RDONLY : O_RDWR) |
+			(raw_option(call, "readonly") ? O_RDONLY : O_RDWR) |
 				O_CLOEXEC);
-	answer_result(call, file->fd);
+	raw_answer_result(call, file->fd);
 }
 
 static void do_close(struct call *call)
 {
-	struct file *file = file_of(call);
+	struct file *file = raw_file_of(call);
 
-	answer_result(call, close(file->fd));
+	if (*file->config.name && file->transport->end)
+		file->transport->end(file);
+	file->transport = transport_find("");
+	memset(&file->config, 0, sizeof(file->config));
+	raw_answer_result(call, close(file->fd));
 	file->fd = -1;
+}
+
+/* Completes a configuration if the protocol that it names needs that. */
+static void *file_prepare(struct kbdus_protocol_config *config,
+			  const struct transport **transport)
+{
+	for (size_t i = 0; i < sizeof(transports) / sizeof(*transports); i++) {
+		*transport = transports[i];
+		if (!strncmp(transports[i]->name, config->name,
+			     sizeof(config->name)) && transports[i]->prepare)
+			return transports[i]->prepare(config);
+	}
+	return NULL;
+}
+
+/* Takes notice of what the module made of the file. */
+static void file_begin(struct file *file,
+		       const struct kbdus_protocol_config *config,
+		       void *prepared)
+{
+	file->config = *config;
+	file->shared = prepared;
+	file->transport = transport_find(config->name);
+	if (file->transport->begin)
+		file->transport->begin(file);
 }
 
 /* The commands of kbdus.h. */
 
-enum kind {
-	NUMBER,
-	TYPE,
-	OPERATIONS,
-	TEXT,
-};
-
-struct field {
-	const char *name;
-	unsigned short offset;
-	unsigned short size;
-	enum kind kind;
-};
-
-#define FIELD_OF(structure, member, label, how)                                \
-	{ label, offsetof(struct structure, member),                           \
-	  sizeof(((struct structure *)0)->member), how }
 #define DEVICE(member)                                                         \
 	FIELD_OF(kbdus_config, device.member, #member, NUMBER)
+#define PROTOCOL(member)                                                       \
+	FIELD_OF(kbdus_config, protocol.member, #member, NUMBER)
 
 #define CONFIG_FIELDS                                                          \
 	DEVICE(size), DEVICE(seqnum), DEVICE(logical_block_size),              \
@@ -348,7 +368,10 @@ struct field {
 	DEVICE(minor),                                                         \
 	FIELD_OF(kbdus_config, device.operations, "operations", OPERATIONS),   \
 	FIELD_OF(kbdus_config, protocol.name, "protocol", TEXT),               \
-	FIELD_OF(kbdus_config, protocol.payload_size, "payload_size", NUMBER)
+	PROTOCOL(payload_size),                                                \
+	PROTOCOL(buffer_count), PROTOCOL(payload_offset),                      \
+	PROTOCOL(payload_stride), PROTOCOL(mapping_size),                      \
+	PROTOCOL(socket_fd_plus_1)
 
 static const struct field config_fields[] = { CONFIG_FIELDS, { 0 } };
 
@@ -407,58 +430,32 @@ static const struct field value_fields[] = {
 	{ 0 }
 };
 
-static const struct field request_fields[] = {
-	FIELD_OF(kbdusioctl_request, handle, "handle", NUMBER),
-	FIELD_OF(kbdusioctl_request, offset, "offset", NUMBER),
-	FIELD_OF(kbdusioctl_request, length, "length", NUMBER),
-	FIELD_OF(kbdusioctl_request, type, "type", TYPE),
-	{ 0 }
-};
-
-static const struct field reply_fields[] = {
-	FIELD_OF(kbdusioctl_reply, handle, "handle", NUMBER),
-	FIELD_OF(kbdusioctl_reply, error, "error", NUMBER),
-	{ 0 }
-};
-
 static const struct command {
 	const char *name;
 	unsigned int ioctl;
 	const struct field *in;
 	const struct field *out;
-	bool has_buffer;
 } commands[] = {
-	{ "version", KBDUS_IOCTL_GET_VERSION, version_fields, version_fields,
-	  false },
-	{ "create", KBDUS_IOCTL_CREATE_DEVICE, config_fields, config_fields,
-	  false },
+	{ "version", KBDUS_IOCTL_GET_VERSION, version_fields, version_fields },
+	{ "create", KBDUS_IOCTL_CREATE_DEVICE, config_fields, config_fields },
 	{ "attach", KBDUS_IOCTL_ATTACH_TO_DEVICE, attachment_fields,
-	  attachment_fields, false },
+	  attachment_fields },
 	{ "index_to_seqnum", KBDUS_IOCTL_DEVICE_INDEX_TO_SEQNUM, value_fields,
-	  value_fields, false },
+	  value_fields },
 	{ "number_to_seqnum", KBDUS_IOCTL_DEVICE_NUMBER_TO_SEQNUM,
-	  number_fields, number_fields, false },
-	{ "flush", KBDUS_IOCTL_FLUSH_DEVICE, value_fields, NULL, false },
+	  number_fields, number_fields },
+	{ "flush", KBDUS_IOCTL_FLUSH_DEVICE, value_fields, NULL },
 	{ "terminate_session", KBDUS_IOCTL_REQUEST_SESSION_TERMINATION,
-	  value_fields, NULL, false },
-	{ "destroy", KBDUS_IOCTL_REQUEST_DEVICE_DESTRUCTION, value_fields, NULL,
-	  false },
+	  value_fields, NULL },
+	{ "destroy", KBDUS_IOCTL_REQUEST_DEVICE_DESTRUCTION, value_fields, NULL },
 	{ "wait", KBDUS_IOCTL_WAIT_UNTIL_DEVICE_IS_DESTROYED, value_fields,
-	  NULL, false },
+	  NULL },
 	{ "stop_by_index", KBDUS_IOCTL_STOP_BY_INDEX, value_fields,
-	  value_fields, false },
-	{ "stop_by_uniqueid", KBDUS_IOCTL_STOP_BY_UNIQUEID, value_fields, NULL,
-	  false },
-	{ "info", KBDUS_IOCTL_GET_DEVICE_INFO, info_fields, info_fields,
-	  false },
-	{ "next", KBDUS_IOCTL_NEXT_DEVICE, value_fields, value_fields, false },
-	{ "mark_successful", KBDUS_IOCTL_MARK_SESSION_SUCCESSFUL, NULL, NULL,
-	  false },
-	{ "receive", KBDUSIOCTL_IOCTL_RECEIVE_REQUEST, request_fields,
-	  request_fields, true },
-	{ "reply", KBDUSIOCTL_IOCTL_SEND_REPLY, reply_fields, NULL, true },
-	{ "exchange", KBDUSIOCTL_IOCTL_SEND_REPLY_AND_RECEIVE_REQUEST,
-	  reply_fields, request_fields, true },
+	  value_fields },
+	{ "stop_by_uniqueid", KBDUS_IOCTL_STOP_BY_UNIQUEID, value_fields, NULL },
+	{ "info", KBDUS_IOCTL_GET_DEVICE_INFO, info_fields, info_fields },
+	{ "next", KBDUS_IOCTL_NEXT_DEVICE, value_fields, value_fields },
+	{ "mark_successful", KBDUS_IOCTL_MARK_SESSION_SUCCESSFUL, NULL, NULL },
 };
 
 static void field_set(const struct field *field, char *argument,
@@ -488,26 +485,25 @@ static void field_answer(struct call *call, const struct field *field,
 	uint64_t value = 0;
 
 	if (field->kind == TEXT) {
-		answer(call, " %s=%.*s", field->name, field->size,
+		raw_answer(call, " %s=%.*s", field->name, field->size,
 		       argument + field->offset);
 		return;
 	}
 	memcpy(&value, argument + field->offset, field->size);
 	if (field->kind == TYPE && value < KBDUS_REQUEST_TYPE_COUNT)
-		answer(call, " %s=%s", field->name, types[value]);
+		raw_answer(call, " %s=%s", field->name, types[value]);
 	else
-		answer(call, " %s=%llu", field->name, (unsigned long long)value);
+		raw_answer(call, " %s=%llu", field->name, (unsigned long long)value);
 }
 
 static void set_defaults(const struct command *command, char *argument)
 {
-	const char *protocol = getenv("BDUS_PROTOCOL");
 	struct kbdus_config *config = (struct kbdus_config *)argument;
 
 	if (command->in != config_fields && command->in != attachment_fields)
 		return;
 	snprintf(config->protocol.name, sizeof(config->protocol.name), "%s",
-		 protocol && *protocol ? protocol : KBDUSIOCTL_PROTOCOL_NAME);
+		 transport_find("")->name);
 	if (command->in == attachment_fields)
 		return;
 	/* Nobody but a client's write makes a request: udev only reads. */
@@ -518,100 +514,225 @@ static void set_defaults(const struct command *command, char *argument)
 	config->device.max_outstanding_requests = 4;
 }
 
-static void set_fields(const struct call *call, const struct command *command,
-		       char *argument)
+static const struct field *field_find(const struct field *fields,
+				      const char *name, size_t length)
 {
+	for (; fields && fields->name; fields++) {
+		if (strlen(fields->name) == length &&
+		    !strncmp(fields->name, name, length))
+			return fields;
+	}
+	return NULL;
+}
+
+/* Sets what the call says; what is no field must be an option. */
+void raw_set_fields(const struct call *call, const struct field *fields,
+		    char *structure)
+{
+	static const char *const options[] = {
+		"file=", "pointer=", "buffer=", "until=", "from=", "to=",
+	};
+
 	for (int i = 1; i < call->count; i++) {
-		const struct field *field = command->in;
 		const char *word = call->words[i];
 		const char *value = strchr(word, '=');
+		const struct field *field;
+		bool is_option = false;
 
 		if (!value)
-			die(word);
+			raw_die(word);
 		if (!strncmp(word, "byte.", 5)) {
-			argument[atoi(word + 5)] = number(value + 1);
+			structure[atoi(word + 5)] = number(value + 1);
 			continue;
 		}
-		if (!strncmp(word, "file=", 5) || !strncmp(word, "pointer=", 8) ||
-		    (command->has_buffer && !strncmp(word, "buffer=", 7)))
+		for (size_t j = 0; j < sizeof(options) / sizeof(*options); j++)
+			is_option |= !strncmp(word, options[j],
+					      strlen(options[j]));
+		if (is_option)
 			continue;
-		while (field && field->name &&
-		       (strlen(field->name) != (size_t)(value - word) ||
-			strncmp(field->name, word, value - word)))
-			field++;
-		if (!field || !field->name)
-			die(word);
-		field_set(field, argument, value + 1);
+		field = field_find(fields, word, value - word);
+		if (!field)
+			raw_die(word);
+		field_set(field, structure, value + 1);
 	}
+}
+
+static void answer_fields(struct call *call, const struct field *fields,
+			  const char *structure)
+{
+	for (; fields && fields->name; fields++)
+		field_answer(call, fields, structure);
 }
 
 static void do_command(struct call *call, const struct command *command)
 {
 	char argument[1 << _IOC_SIZEBITS] __attribute__((aligned(8))) = { 0 };
 	size_t size = _IOC_SIZE(command->ioctl);
-	const char *memory = option(call, "pointer");
-	const char *buffer = option(call, "buffer");
+	const char *memory = raw_option(call, "pointer");
+	bool is_attaching = command->in == config_fields ||
+			    command->in == attachment_fields;
+	struct kbdus_protocol_config *protocol =
+		&((struct kbdus_config *)argument)->protocol;
+	struct file *file = raw_file_of(call);
+	const struct transport *transport = NULL;
 	void *pointer = argument;
-	uint64_t address;
+	void *prepared = NULL;
 	long ret;
 
 	set_defaults(command, argument);
-	set_fields(call, command, argument);
-	if (command->has_buffer) {
-		address = (uintptr_t)memory_find(buffer ? buffer : "good")->address;
-		memcpy(argument, &address, sizeof(address));
-	}
+	raw_set_fields(call, command->in, argument);
+	if (is_attaching && !raw_option(call, "socket_fd_plus_1"))
+		prepared = file_prepare(protocol, &transport);
 	if (memory)
-		pointer = memory_place(memory_find(memory), argument, size);
+		pointer = raw_memory_place(raw_memory_find(memory), argument,
+					   size);
 
-	ret = ioctl(file_of(call)->fd, command->ioctl, pointer);
-	answer_result(call, ret);
-	/* Also after errors: some say something. */
+	ret = ioctl(file->fd, command->ioctl, pointer);
+	raw_answer_result(call, ret);
+	if (prepared && (memory || ret))
+		transport->discard(prepared);
 	if (memory)
 		return;
-	for (const struct field *field = command->out; field && field->name;
-	     field++)
-		field_answer(call, field, argument);
+	if (is_attaching && !ret)
+		file_begin(file, protocol, prepared);
+	/* Also after errors: some say something. */
+	answer_fields(call, command->out, argument);
 }
 
-/* Answers requests until there is something else to do. */
+/* Requests and replies, by whatever protocol. */
+
+static uint64_t message_get(const struct field *fields, const char *name,
+			    const char message[MESSAGE_SIZE])
+{
+	const struct field *field = field_find(fields, name, strlen(name));
+	uint64_t value = 0;
+
+	memcpy(&value, message + field->offset, field->size);
+	return value;
+}
+
+static void do_talk(struct call *call, enum transport_verb verb)
+{
+	char message[MESSAGE_SIZE] __attribute__((aligned(8))) = { 0 };
+	struct file *file = raw_file_of(call);
+	const struct transport *transport = file->transport;
+
+	raw_set_fields(call, verb == RECEIVE ? transport->request_fields :
+					       transport->reply_fields, message);
+	raw_answer_result(call, transport->talk(file, verb, call, message));
+	if (verb != REPLY && !raw_option(call, "pointer"))
+		answer_fields(call, transport->request_fields, message);
+}
+
+static void do_receive(struct call *call)
+{
+	do_talk(call, RECEIVE);
+}
+
+static void do_reply(struct call *call)
+{
+	do_talk(call, REPLY);
+}
+
+static void do_exchange(struct call *call)
+{
+	do_talk(call, EXCHANGE);
+}
+
+/* Makes a request the reply to it. */
+static void message_turn(const struct transport *transport,
+			 char message[MESSAGE_SIZE])
+{
+	const struct field *field =
+		field_find(transport->reply_fields, "handle", 6);
+	uint64_t handle =
+		message_get(transport->request_fields, "handle", message);
+
+	memset(message, 0, MESSAGE_SIZE);
+	memcpy(message + field->offset, &handle, field->size);
+}
+
+/* What a request says, for cases that want to see each. */
+static void message_print(const struct transport *transport,
+			  const char message[MESSAGE_SIZE])
+{
+	static const char *const names[] = { "type", "offset", "length" };
+
+	for (int i = 0; i < 3; i++)
+		printf("%llu%c",
+		       (unsigned long long)message_get(
+			       transport->request_fields, names[i], message),
+		       i < 2 ? ' ' : '\n');
+}
+
+/*
+ * Answers requests until there is something else to do. print=1 prints each; with
+ * undaunted=1, a reply that is refused is forgotten.
+ */
 static void do_serve(struct call *call)
 {
-	const char *until = option(call, "until");
-	struct file *file = file_of(call);
-	union kbdusioctl_reply_and_request message = { 0 };
-	char *buffer = memory_find("good")->address;
+	char message[MESSAGE_SIZE] __attribute__((aligned(8))) = { 0 };
+	bool is_undaunted = raw_option(call, "undaunted");
+	const char *until = raw_option(call, "until");
+	struct file *file = raw_file_of(call);
+	const struct transport *transport = file->transport;
+	uint64_t type;
 
 	do {
-		message.reply = (struct kbdusioctl_reply){
-			.buffer = (uintptr_t)buffer,
-			.handle = message.request.handle,
-		};
-		if (ioctl(file->fd,
-			  KBDUSIOCTL_IOCTL_SEND_REPLY_AND_RECEIVE_REQUEST,
-			  &message) < 0) {
-			answer_result(call, -1);
+		message_turn(transport, message);
+		if (transport->talk(file, EXCHANGE, call, message) < 0) {
+			if (is_undaunted && errno == EINVAL) {
+				memset(message, 0, sizeof(message));
+				type = KBDUS_REQUEST_TYPE_COUNT;
+				continue;
+			}
+			raw_answer_result(call, -1);
 			return;
 		}
-		if (message.request.type == KBDUS_REQUEST_TYPE_TERMINATE ||
-		    message.request.type ==
-			    KBDUS_REQUEST_TYPE_FLUSH_AND_TERMINATE)
+		if (raw_option(call, "print"))
+			message_print(transport, message);
+		type = message_get(transport->request_fields, "type", message);
+		if (type == KBDUS_REQUEST_TYPE_TERMINATE ||
+		    type == KBDUS_REQUEST_TYPE_FLUSH_AND_TERMINATE)
 			break;
-	} while (!until ||
-		 message.request.type != type_by_name(until, strlen(until)));
-	answer(call, "ok");
-	for (const struct field *field = request_fields; field->name; field++)
-		field_answer(call, field, (char *)&message);
+	} while (!until || type != type_by_name(until, strlen(until)));
+	raw_answer(call, "ok");
+	answer_fields(call, transport->request_fields, message);
 }
 
-/* Any ioctl at all, of any file. */
+/* Whether the protocol of a file has something: ok or EOPNOTSUPP. */
+static void do_has(struct call *call)
+{
+	const struct transport *transport = raw_file_of(call)->transport;
+	const char *feature = raw_option(call, "feature");
+	bool has = false;
+
+	if (feature && !strcmp(feature, "user_buffers"))
+		has = transport->has_user_buffers;
+	else if (feature && !strcmp(feature, "mapping"))
+		has = transport->is_mapping;
+	else if (feature && !strcmp(feature, "refusals"))
+		has = transport->has_refusals;
+	else if (feature && !strcmp(feature, "sends_ahead"))
+		has = transport->sends_ahead;
+	else if (feature && !strcmp(feature, "socket"))
+		has = transport->is_socket;
+	else
+		raw_die("feature");
+	raw_answer(call, "%s", has ? "ok" : "EOPNOTSUPP");
+}
+
+/* Any ioctl at all, of any file; its argument is a memory or a number, index=. */
 static void do_ioctl(struct call *call)
 {
-	const char *memory = option(call, "pointer");
+	const char *memory = raw_option(call, "pointer");
+	uintptr_t argument = raw_number_option(
+		call, "index",
+		(uintptr_t)raw_memory_find(memory ? memory : "good")->address);
 
-	answer_result(call, ioctl(file_of(call)->fd,
-				  number_option(call, "command", 0),
-				  memory_find(memory ? memory : "good")->address));
+	raw_answer_result(call, ioctl(raw_file_of(call)->fd,
+				      raw_number_option(call, "command", 0),
+				      argument));
 }
 
 /* In the calling thread only: takes away or gives back CAP_SYS_ADMIN. */
@@ -624,12 +745,12 @@ static void do_privileged(struct call *call)
 	uint32_t bit = 1u << CAP_SYS_ADMIN;
 
 	if (syscall(SYS_capget, &header, data) < 0)
-		die("capget");
-	if (number_option(call, "value", 0))
+		raw_die("capget");
+	if (raw_number_option(call, "value", 0))
 		data[0].effective |= bit;
 	else
 		data[0].effective &= ~bit;
-	answer_result(call, syscall(SYS_capset, &header, data));
+	raw_answer_result(call, syscall(SYS_capset, &header, data));
 }
 
 /* Threads. */
@@ -645,7 +766,7 @@ static struct thread {
 
 static struct thread *thread_option(const struct call *call)
 {
-	return &threads[number_option(call, "thread", 1) & 7];
+	return &threads[raw_number_option(call, "thread", 1) & 7];
 }
 
 static void do_join(struct call *call)
@@ -656,7 +777,7 @@ static void do_join(struct call *call)
 	while (thread->is_busy)
 		pthread_cond_wait(&thread->changed, &thread->lock);
 	pthread_mutex_unlock(&thread->lock);
-	answer(call, "%s", thread->call.answer);
+	raw_answer(call, "%s", thread->call.answer);
 }
 
 /* Whether the command that a thread executes has ended: ok or EBUSY. */
@@ -665,57 +786,74 @@ static void do_ended(struct call *call)
 	struct thread *thread = thread_option(call);
 
 	pthread_mutex_lock(&thread->lock);
-	answer(call, "%s", thread->is_busy ? "EBUSY" : "ok");
+	raw_answer(call, "%s", thread->is_busy ? "EBUSY" : "ok");
 	pthread_mutex_unlock(&thread->lock);
 }
 
-/* Whether a thread waits in a system call ioctl(2): ok or EAGAIN. */
+/* Whether a thread waits in a call to the module: ok or EAGAIN. */
 static void do_waits(struct call *call)
 {
 	struct thread *thread = thread_option(call);
 	char path[64], text[16] = "";
 	FILE *stream;
+	int number;
 
 	snprintf(path, sizeof(path), "/proc/self/task/%d/syscall", thread->tid);
 	stream = fopen(path, "re");
 	if (!stream || !fgets(text, sizeof(text), stream))
-		die(path);
+		raw_die(path);
 	fclose(stream);
-	answer(call, "%s", atoi(text) == SYS_ioctl ? "ok" : "EAGAIN");
+	number = atoi(text);
+	raw_answer(call, "%s", number == SYS_ioctl || number == SYS_recvfrom ?
+				       "ok" : "EAGAIN");
 }
 
 static void do_signal(struct call *call)
 {
-	answer_result(call, pthread_kill(thread_option(call)->thread, SIGUSR1));
+	raw_answer_result(call, pthread_kill(thread_option(call)->thread, SIGUSR1));
 }
 
-static const struct verb {
-	const char *name;
-	void (*execute)(struct call *call);
-} verbs[] = {
+static const struct verb verbs[] = {
 	{ "open", do_open },
 	{ "close", do_close },
 	{ "map", do_map },
 	{ "userfault", do_userfault },
+	{ "receive", do_receive },
+	{ "reply", do_reply },
+	{ "exchange", do_exchange },
 	{ "serve", do_serve },
+	{ "has", do_has },
 	{ "ioctl", do_ioctl },
 	{ "privileged", do_privileged },
 	{ "join", do_join },
 	{ "ended", do_ended },
 	{ "waits", do_waits },
 	{ "signal", do_signal },
+	{ 0 }
 };
+
+static const struct verb *verb_find(const struct verb *list, const char *name)
+{
+	for (; list->name; list++) {
+		if (!strcmp(list->name, name))
+			return list;
+	}
+	return NULL;
+}
 
 static void execute(struct call *call)
 {
 	const char *name = call->words[0];
+	const struct verb *verb = verb_find(verbs, name);
 
 	call->answer[0] = '\0';
-	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++) {
-		if (!strcmp(verbs[i].name, name)) {
-			verbs[i].execute(call);
-			return;
-		}
+	if (!verb)
+		verb = verb_find(mmap_verbs, name);
+	if (!verb)
+		verb = verb_find(uds_verbs, name);
+	if (verb) {
+		verb->execute(call);
+		return;
 	}
 	for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++) {
 		if (!strcmp(commands[i].name, name)) {
@@ -723,7 +861,7 @@ static void execute(struct call *call)
 			return;
 		}
 	}
-	die(name);
+	raw_die(name);
 }
 
 static void *thread_main(void *argument)
@@ -748,8 +886,9 @@ static void thread_begin(struct thread *thread, const struct call *call)
 {
 	pthread_mutex_lock(&thread->lock);
 	if (thread->is_busy)
-		die("the thread is busy");
+		raw_die("the thread is busy");
 	thread->call = *call;
+	thread->call.thread = thread - threads;
 	/* The words point into the line. */
 	for (int i = 1; i < call->count; i++)
 		thread->call.words[i - 1] =
@@ -760,34 +899,50 @@ static void thread_begin(struct thread *thread, const struct call *call)
 	pthread_mutex_unlock(&thread->lock);
 }
 
+/* Takes a line apart. */
+static void call_parse(struct call *call)
+{
+	char *rest;
+
+	call->count = 0;
+	for (char *word = strtok_r(call->line, " \n", &rest);
+	     word && call->count < MAX_WORDS; word = strtok_r(NULL, " \n", &rest))
+		call->words[call->count++] = word;
+}
+
+/* Does what a line says; the result is the call's answer. */
+void raw_execute(struct call *call, const char *line)
+{
+	snprintf(call->line, sizeof(call->line), "%s", line);
+	call_parse(call);
+	execute(call);
+}
+
 static void do_nothing(int signal)
 {
 	(void)signal;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	/* Without SA_RESTART, so that what is interrupted says so. */
 	const struct sigaction action = { .sa_handler = do_nothing };
 	static struct call call;
-	char *rest;
 
 	sigaction(SIGUSR1, &action, NULL);
 	memories_make();
+	if (argc > 1)
+		return raw_alone(argv + 1);
 	for (int i = 1; i < 8; i++) {
 		pthread_mutex_init(&threads[i].lock, NULL);
 		pthread_cond_init(&threads[i].changed, NULL);
 		if (pthread_create(&threads[i].thread, NULL, thread_main,
 				   &threads[i]))
-			die("pthread_create");
+			raw_die("pthread_create");
 	}
 
 	while (fgets(call.line, sizeof(call.line), stdin)) {
-		call.count = 0;
-		for (char *word = strtok_r(call.line, " \n", &rest);
-		     word && call.count < MAX_WORDS;
-		     word = strtok_r(NULL, " \n", &rest))
-			call.words[call.count++] = word;
+		call_parse(&call);
 		if (!call.count)
 			continue;
 		if (call.words[0][0] == '@') {

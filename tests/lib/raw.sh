@@ -4,8 +4,6 @@
 # tell the program raw (raw.c) what to do. It is started by sourcing this and
 # ends with the case.
 
-[[ ${BDUS_PROTOCOL:-} == @(|ioctl) ]] || skip "speaks another protocol"
-
 declare -A R=()
 RESULT=
 
@@ -40,6 +38,9 @@ raw_device() {
 	raw ok create "$@"
 	ID=${R[seqnum]}
 	DEV=/dev/bdus-$ID
+	raw ok info "seqnum=$ID"
+	[[ -z ${BDUS_PROTOCOL:-} ]] ||
+		equals "${R[protocol]}" "$BDUS_PROTOCOL" "raw's protocol"
 	raw ok serve until=DEVICE_AVAILABLE
 	[[ -b $DEV ]] || fail "no node $DEV"
 }
@@ -70,15 +71,57 @@ raw_receive() {
 	equals "${R[type]}" "$1" "type of the request"
 }
 
-# statistic FIELD VALUE: of the device of raw.
+# statistic FIELD VALUE: of the device of raw; at once, or as soon as the module
+# has read what raw has sent.
 statistic() {
-	raw ok info "seqnum=$ID"
-	equals "${R[$1]}" "$2" "$1"
+	local end=$((SECONDS + 10 * BDUS_SLOW))
+	until has_statistic "$@"; do
+		((SECONDS <= end)) || equals "${R[$1]}" "$2" "$1"
+	done
 }
 
 has_statistic() {
 	raw ok info "seqnum=$ID"
 	[[ ${R[$1]} == "$2" ]]
+}
+
+# request_waits: a request waits to be received, the only one there is.
+request_waits() {
+	if raw_is ok has feature=sends_ahead; then
+		has_statistic with_driver_now 1
+	else
+		has_statistic queued_now 1
+	fi
+}
+
+# skip_request TYPE: what ended before raw asked for it has been sent to it all
+# the same, by some protocols.
+skip_request() {
+	raw_is EOPNOTSUPP has feature=sends_ahead || raw_receive "$1"
+}
+
+# needs_socket: the case is about what can be done with a socket.
+needs_socket() {
+	raw_is ok has feature=socket ||
+		skip "there is no socket in the protocol of the run"
+}
+
+# needs_refusals: the case sends bad replies and goes on.
+needs_refusals() {
+	raw_is ok has feature=refusals ||
+		skip "a bad reply ends the session of this protocol"
+}
+
+# needs_user_buffers: the case gives the module bad memory.
+needs_user_buffers() {
+	raw_is ok has feature=user_buffers ||
+		skip "the protocol takes no memory of the driver's"
+}
+
+# needs_mapping: the case is about memory that the module shares.
+needs_mapping() {
+	raw_is ok has feature=mapping ||
+		skip "there is nothing to map in the protocol of the run"
 }
 
 coproc RAW { exec "$BDUS_OUT/tests/raw"; }

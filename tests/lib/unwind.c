@@ -2,7 +2,8 @@
 
 /*
  * unwind.c: lets one allocation, or one copy from or to user memory, fail in a
- * call to the module, by means of the kernel's fault injection.
+ * call to the module, by means of the kernel's fault injection. The protocol is
+ * that of the run.
  *
  *     unwind create N       while creating a device
  *     unwind attach N ID    while attaching to one
@@ -47,11 +48,9 @@ int main(int argc, char **argv)
 		.device.logical_block_size = 512,
 		.device.operations = KBDUS_OP(READ),
 		.device.max_outstanding_requests = 8,
-		.protocol.name = KBDUSIOCTL_PROTOCOL_NAME,
 	};
-	static struct kbdus_attachment attachment = {
-		.config.protocol.name = KBDUSIOCTL_PROTOCOL_NAME,
-	};
+	static struct kbdus_attachment attachment;
+	const char *protocol = getenv("BDUS_PROTOCOL");
 	int fd = open(KBDUS_CONTROL_PATH, O_RDWR);
 	int ret, error;
 
@@ -60,6 +59,12 @@ int main(int argc, char **argv)
 		return 2;
 	if (argc > 3)
 		attachment.config.device.seqnum = strtoull(argv[3], NULL, 10);
+
+	if (!protocol || !*protocol)
+		protocol = KBDUSIOCTL_PROTOCOL_NAME;
+	snprintf(config.protocol.name, sizeof(config.protocol.name), "%s",
+		 protocol);
+	attachment.config.protocol = config.protocol;
 
 	fail_nth(argv[2]);
 	ret = argc > 3 ? ioctl(fd, KBDUS_IOCTL_ATTACH_TO_DEVICE, &attachment) :
