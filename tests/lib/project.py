@@ -19,7 +19,7 @@ import runner
 import sources
 
 TOP = Path(__file__).resolve().parents[2]
-PROTOCOLS = ["ioctl"]
+PROTOCOLS = ["ioctl", "mmap", "uds"]
 ALL, TURNS, ONE = "all", "turns", "one"
 BACKENDS = ["kbdus", "ublk", "nbd", "fuse"]
 ALONG = ["libbdus/include", "tests", "examples", "drivers", "demo", "bench"]

@@ -15,11 +15,10 @@
  * the fields of its structure as keys, byte.N= for any byte of it, file= (which
  * open file, "main" by default) and pointer= (a memory to put the structure in).
  * `receive`, `reply` and `exchange` are the calls of the session's protocol, see
- * raw/; `has feature=user_buffers` tells whether they take pointer= and buffer=,
- * `has feature=mapping` whether there is memory to be mapped, `has feature=socket`
- * whether messages go through a socket, `has feature=refusals` whether a bad reply
- * fails and changes nothing, and `has feature=sends_ahead` whether requests are handed
- * over without being asked for. With arguments, raw does what raw/alone.c says.
+ * raw/; `has feature=mapping` tells whether there is memory to be mapped, `has
+ * feature=socket` whether messages go through a socket, and `has feature=sends_ahead`
+ * whether requests are handed over without being asked for. With arguments, raw does
+ * what raw/alone.c says.
  * Memories are: good (the same for all), null, unmapped, kernel, top (ends beyond
  * user space), half (a page and nothing behind it), short (the last 32 bytes of a
  * page), readonly, and those made by `map` and `userfault`.
@@ -707,12 +706,8 @@ static void do_has(struct call *call)
 	const char *feature = raw_option(call, "feature");
 	bool has = false;
 
-	if (feature && !strcmp(feature, "user_buffers"))
-		has = transport->has_user_buffers;
-	else if (feature && !strcmp(feature, "mapping"))
+	if (feature && !strcmp(feature, "mapping"))
 		has = transport->is_mapping;
-	else if (feature && !strcmp(feature, "refusals"))
-		has = transport->has_refusals;
 	else if (feature && !strcmp(feature, "sends_ahead"))
 		has = transport->sends_ahead;
 	else if (feature && !strcmp(feature, "socket"))

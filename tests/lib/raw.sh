@@ -100,28 +100,4 @@ skip_request() {
 	raw_is EOPNOTSUPP has feature=sends_ahead || raw_receive "$1"
 }
 
-# needs_socket: the case is about what can be done with a socket.
-needs_socket() {
-	raw_is ok has feature=socket ||
-		skip "there is no socket in the protocol of the run"
-}
-
-# needs_refusals: the case sends bad replies and goes on.
-needs_refusals() {
-	raw_is ok has feature=refusals ||
-		skip "a bad reply ends the session of this protocol"
-}
-
-# needs_user_buffers: the case gives the module bad memory.
-needs_user_buffers() {
-	raw_is ok has feature=user_buffers ||
-		skip "the protocol takes no memory of the driver's"
-}
-
-# needs_mapping: the case is about memory that the module shares.
-needs_mapping() {
-	raw_is ok has feature=mapping ||
-		skip "there is nothing to map in the protocol of the run"
-}
-
 coproc RAW { exec "$BDUS_OUT/tests/raw"; }

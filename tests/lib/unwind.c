@@ -30,15 +30,16 @@ static void fail_nth(const char *number)
 		abort();
 }
 
-/* Whether the failure is still to come. */
+/* Whether the failure is still to come. Asking may be what it comes to. */
 static int is_pending(void)
 {
 	char left[16] = "";
+	ssize_t length = pread(fail_fd, left, sizeof(left) - 1, 0);
 
-	if (pread(fail_fd, left, sizeof(left) - 1, 0) < 0)
+	if (length < 0 && errno != EFAULT && errno != ENOMEM)
 		abort();
 	fail_nth("0");
-	return atoi(left) > 0;
+	return length < 0 || atoi(left) > 0;
 }
 
 int main(int argc, char **argv)

@@ -94,16 +94,12 @@ enum transport_verb {
 
 struct transport {
 	const char *name;
-	/* The driver says where messages and their payload are. */
-	bool has_user_buffers;
 	/* There is memory to be mapped. */
 	bool is_mapping;
 	/* Messages go through a socket. */
 	bool is_socket;
 	/* Requests are handed over before the driver asks for them. */
 	bool sends_ahead;
-	/* A bad reply fails and changes nothing; else it ends the session. */
-	bool has_refusals;
 	/* What there is in the messages; the last one has no name. */
 	const struct field *request_fields;
 	const struct field *reply_fields;

@@ -49,8 +49,6 @@ static long talk(struct file *file, enum transport_verb verb,
 
 const struct transport transport_ioctl = {
 	.name = KBDUSIOCTL_PROTOCOL_NAME,
-	.has_user_buffers = true,
-	.has_refusals = true,
 	.request_fields = request_fields,
 	.reply_fields = reply_fields,
 	.talk = talk,

@@ -81,7 +81,6 @@ static long talk(struct file *file, enum transport_verb verb,
 const struct transport transport_mmap = {
 	.name = KBDUSMMAP_PROTOCOL_NAME,
 	.is_mapping = true,
-	.has_refusals = true,
 	.request_fields = request_fields,
 	.reply_fields = reply_fields,
 	.begin = begin,
