@@ -31,6 +31,7 @@ all: kbdus user
 
 include mk/user.mk
 include mk/check.mk
+include mk/docs.mk
 include mk/install.mk
 
 .PHONY: kbdus

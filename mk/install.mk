@@ -13,22 +13,9 @@ CMDBDUS_BASH_COMPLETION_INSTALL_DIR ?= $(PREFIX)/share/bash-completion/completio
 CMDBDUS_FISH_COMPLETION_INSTALL_DIR ?= $(PREFIX)/share/fish/vendor_completions.d
 CMDBDUS_ZSH_COMPLETION_INSTALL_DIR ?= $(PREFIX)/share/zsh/site-functions
 MAN_INSTALL_DIR			?= $(PREFIX)/share/man/man1
+MAN3_INSTALL_DIR		?= $(PREFIX)/share/man/man3
 MAN4_INSTALL_DIR		?= $(PREFIX)/share/man/man4
 PKGCONFIG_INSTALL_DIR		?= $(LIBBDUS_BINARY_INSTALL_DIR)/pkgconfig
-
-MAN_SOURCES	:= $(wildcard cmdbdus/man/*.rst drivers/*/*.rst kbdus/*.rst)
-MAN_PAGES	:= $(patsubst %.rst,$(O)/man/%,$(notdir $(MAN_SOURCES)))
-MAN1_PAGES	:= $(filter %.1,$(MAN_PAGES))
-MAN4_PAGES	:= $(filter %.4,$(MAN_PAGES))
-
-vpath %.rst cmdbdus/man $(wildcard drivers/*) kbdus
-$(O)/man/%: %.rst
-	@mkdir -p $(@D)
-	rst2man --halt=warning $< $@
-
-## docs          the man pages
-.PHONY: docs
-docs: $(MAN_PAGES)
 
 $(O)/lib/libbdus.pc: libbdus/libbdus.pc.in
 	@mkdir -p $(@D)
@@ -50,7 +37,8 @@ install-kbdus:
 		$(DESTDIR)$(KBDUS_HEADER_INSTALL_DIR)/kbdus.h
 	$(if $(DESTDIR),,depmod)
 
-install-libbdus: $(LIBBDUS) $(O)/lib/libbdus.pc
+install-libbdus: $(LIBBDUS) $(O)/lib/libbdus.pc \
+		$(filter $(MAN3_BUILT),$(MAN_INSTALLED))
 	install -D -m 644 $(LIBBDUS) \
 		$(DESTDIR)$(LIBBDUS_BINARY_INSTALL_DIR)/libbdus.so.0
 	ln -sf libbdus.so.0 $(DESTDIR)$(LIBBDUS_BINARY_INSTALL_DIR)/libbdus.so
@@ -58,16 +46,21 @@ install-libbdus: $(LIBBDUS) $(O)/lib/libbdus.pc
 		$(DESTDIR)$(LIBBDUS_HEADER_INSTALL_DIR)/bdus.h
 	install -D -m 644 $(O)/lib/libbdus.pc \
 		$(DESTDIR)$(PKGCONFIG_INSTALL_DIR)/libbdus.pc
+	install -d $(DESTDIR)$(MAN3_INSTALL_DIR)
+	$(if $(MAN_INSTALLED),install -m 644 $(O)/man3/*.3 \
+		$(DESTDIR)$(MAN3_INSTALL_DIR),@echo "no rst2man: no man pages")
 	$(if $(DESTDIR),,ldconfig)
 
-install-cmdbdus: user docs
+install-cmdbdus: user $(MAN_INSTALLED)
 	install -d $(DESTDIR)$(CMDBDUS_BINARY_INSTALL_DIR) \
 		$(DESTDIR)$(DRIVER_DIR) $(DESTDIR)$(MAN_INSTALL_DIR) \
 		$(DESTDIR)$(MAN4_INSTALL_DIR)
 	install -m 755 $(O)/bin/* $(DESTDIR)$(CMDBDUS_BINARY_INSTALL_DIR)
 	install -m 755 $(O)/libexec/bdus/drivers/* $(DESTDIR)$(DRIVER_DIR)
-	install -m 644 $(MAN1_PAGES) $(DESTDIR)$(MAN_INSTALL_DIR)
-	install -m 644 $(MAN4_PAGES) $(DESTDIR)$(MAN4_INSTALL_DIR)
+	$(if $(MAN_INSTALLED),install -m 644 $(MAN1_PAGES) \
+		$(DESTDIR)$(MAN_INSTALL_DIR))
+	$(if $(MAN_INSTALLED),install -m 644 $(MAN4_PAGES) \
+		$(DESTDIR)$(MAN4_INSTALL_DIR))
 	install -D -m 644 cmdbdus/completions/bdus.bash \
 		$(DESTDIR)$(CMDBDUS_BASH_COMPLETION_INSTALL_DIR)/bdus
 	install -D -m 644 cmdbdus/completions/bdus.fish \
@@ -87,7 +80,9 @@ uninstall-kbdus:
 uninstall-libbdus:
 	rm -f $(DESTDIR)$(LIBBDUS_BINARY_INSTALL_DIR)/libbdus.so* \
 		$(DESTDIR)$(LIBBDUS_HEADER_INSTALL_DIR)/bdus.h \
-		$(DESTDIR)$(PKGCONFIG_INSTALL_DIR)/libbdus.pc
+		$(DESTDIR)$(PKGCONFIG_INSTALL_DIR)/libbdus.pc \
+		$(DESTDIR)$(MAN3_INSTALL_DIR)/libbdus.3 \
+		$(DESTDIR)$(MAN3_INSTALL_DIR)/bdus_*.3
 	$(if $(DESTDIR),,ldconfig)
 
 uninstall-cmdbdus:
