@@ -41,7 +41,7 @@ kbdus:
 .PHONY: clean
 clean:
 	$(MAKE) -C kbdus clean
-	rm -rf build
+	rm -rf build docs/man
 
 .PHONY: help
 help:
