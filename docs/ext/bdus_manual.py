@@ -8,12 +8,13 @@
   bench/results, or says that there are none.
 """
 
-import csv
+import html
 import re
 from pathlib import Path
 
 from docutils import nodes
 from docutils.parsers.rst import Directive
+from docutils.statemachine import StringList
 from sphinx import addnodes
 
 TOP = Path(__file__).resolve().parents[2]
@@ -69,41 +70,34 @@ def man_role(role, rawtext, text, line, inliner, options=None, content=None):
 
 
 class BenchResults(Directive):
-    """Charts and tables that `make bench` has left in the tree."""
+    """Tables and charts that `make bench-publish` has left in the tree."""
 
     def run(self):
-        env = self.state.document.settings.env
-        env.note_reread()
-        found = [self.table(path) for path in
-                 sorted(BENCH_RESULTS.glob("*.csv"))]
+        self.state.document.settings.env.note_reread()
+        found = []
+        for path in sorted(BENCH_RESULTS.glob("*.rst")):
+            found += self.tables(path)
         found += [self.chart(path) for path in
                   sorted(BENCH_RESULTS.glob("*.svg"))]
         return found or [nodes.paragraph(text=(
             "There were no results in the tree when this manual was built. "
             "The commands above make them."))]
 
+    def tables(self, path):
+        lines = StringList(path.read_text().splitlines(), source=str(path))
+        parent = nodes.Element()
+        self.state.nested_parse(lines, 0, parent)
+        return parent.children
+
     def chart(self, path):
-        words = path.stem.replace("-", " ").replace("_", " ")
+        """The first text of a chart is its title."""
+        title = re.search(r"<text[^>]*>([^<]+)<", path.read_text())
+        title = html.unescape(title[1]) if title else path.stem
         figure = nodes.figure()
         figure += nodes.image(uri=f"/../bench/results/{path.name}",
-                              alt=f"Chart: {words}")
-        figure += nodes.caption(text=words.capitalize())
+                              alt=f"Chart: {title}. The tables above have its numbers.")
+        figure += nodes.caption(text=title)
         return figure
-
-    def table(self, path):
-        with path.open(newline="") as file:
-            rows = list(csv.reader(file))
-        width = max(map(len, rows))
-        group = nodes.tgroup(cols=width)
-        group += [nodes.colspec(colwidth=1) for _ in range(width)]
-        group += nodes.thead("", self.row(rows[0], width))
-        group += nodes.tbody("", *(self.row(row, width) for row in rows[1:]))
-        return nodes.table("", group)
-
-    def row(self, cells, width):
-        cells = cells + [""] * (width - len(cells))
-        return nodes.row("", *(nodes.entry("", nodes.paragraph(text=cell))
-                               for cell in cells))
 
 
 def setup(app):
