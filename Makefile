@@ -32,6 +32,7 @@ all: kbdus user
 include mk/user.mk
 include mk/check.mk
 include mk/docs.mk
+include mk/bench.mk
 include mk/install.mk
 
 .PHONY: kbdus
