@@ -8,7 +8,6 @@ system that goes with the kernel; a machine sees the results below /bdus:
     out/             lib, bin, libexec, examples, tests, as `make user` lays it out
     tests/           cases and lib
     examples/ drivers/ demo/ bench/ docs/
-    src/             the whole tree, nothing of it built
 """
 
 import shutil
@@ -24,9 +23,6 @@ PROTOCOLS = ["ioctl", "mmap", "uds"]
 ALL, TURNS, ONE = "all", "turns", "one"
 BACKENDS = ["kbdus", "ublk", "nbd", "fuse"]
 ALONG = ["libbdus/include", "tests", "examples", "drivers", "demo", "bench", "docs"]
-# What building the module leaves among its sources.
-BUILT = ["*.o", "*.ko", "*.cmd", "*.mod", "*.mod.c", "*.d", "modules.order",
-         "Module.symvers"]
 
 BUILD = """
 if [ -d src/kbdus ] && [ -f src/kbdus/Makefile ]; then
@@ -78,7 +74,6 @@ class Bdus:
         if module.exists():
             shutil.copy(module, payload)
         copy_tree(work / "out", payload / "out", "obj")
-        copy_tree(work / "src", payload / "src", *BUILT)
         for name in ALONG:
             if (work / "src" / name).is_dir():
                 copy_tree(work / "src" / name, payload / name)
