@@ -13,6 +13,8 @@ $(O)/obj-unit/%.o: %.c Makefile mk/check.mk
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(UNIT_CFLAGS) -c -o $@ $<
 
+$(O)/obj-unit/libbdus/src/%_fuse.o: UNIT_CFLAGS += $(FUSE_CFLAGS)
+
 $(O)/unit/libbdus.a: $(LIB_SOURCES:%.c=$(O)/obj-unit/%.o)
 	@mkdir -p $(@D)
 	rm -f $@

@@ -9,6 +9,11 @@ objects = $(patsubst %.c,$(O)/obj/%.o,$(1))
 SMARTCOLS_CFLAGS = $(shell pkg-config --cflags smartcols)
 SMARTCOLS_LIBS	 = $(shell pkg-config --libs smartcols)
 
+# What backends need beyond libc is loaded when they are used; to build one, its
+# library's headers must be there.
+FUSE_CFLAGS	:= $(shell pkg-config --exists fuse3 2>/dev/null && \
+			echo -DLIBBDUS_HAVE_FUSE $$(pkg-config --cflags fuse3))
+
 LIB_SOURCES	:= $(wildcard libbdus/src/*.c)
 CMD_SOURCES	:= $(filter-out cmdbdus/bdus-info.c,$(wildcard cmdbdus/*.c))
 INFO_SOURCES	:= cmdbdus/bdus-info.c $(wildcard cmdbdus/common*.c)
@@ -36,6 +41,8 @@ $(O)/obj/%.o: %.c Makefile mk/user.mk
 	$(CC) $(CFLAGS) $(OBJ_CFLAGS) -c -o $@ $<
 
 $(O)/obj/libbdus/%.o: OBJ_CFLAGS = -fPIC -fvisibility=hidden $(LIBBDUS_CFLAGS)
+$(O)/obj/libbdus/src/%_fuse.o: OBJ_CFLAGS = -fPIC -fvisibility=hidden \
+	$(FUSE_CFLAGS) $(LIBBDUS_CFLAGS)
 $(O)/obj/cmdbdus/%.o: OBJ_CFLAGS = $(SMARTCOLS_CFLAGS) \
 	-DBDUS_DRIVER_DIR='"$(DRIVER_DIR)"' $(CMDBDUS_CFLAGS)
 $(O)/obj/drivers/%.o: OBJ_CFLAGS = -Idrivers/common

@@ -53,6 +53,11 @@
  *
  * ### Environment
  *
+ * - `BDUS_BACKEND`: what makes the device in bdus_run(): `kbdus`, `fuse`, or
+ *   `auto` for the first of them that works and can do what the driver needs,
+ *   which is the default; any other value makes it fail with `EINVAL`. Unless
+ *   that is `kbdus`, it says on standard error which it took and why. See
+ *   bdus_get_backend_info() for what each can do.
  * - `BDUS_PROTOCOL`: name of the protocol by which bdus_run() and bdus_rerun()
  *   talk to the module: `ioctl`, `mmap` or `uds`; any other value makes them
  *   fail with `EINVAL`. By default they take the fastest. The module may have
@@ -151,7 +156,8 @@ struct bdus_ctx {
 	 *  again, not even after the device is gone. */
 	const uint64_t id;
 
-	/** @brief Absolute path of the device's node, `/dev/bdus-<id>`. Valid
+	/** @brief Absolute path of the device's node: `/dev/bdus-<id>` if the
+	 *  module makes it. Valid
 	 *  until bdus_run() or bdus_rerun() returns. */
 	const char *const path;
 
@@ -469,8 +475,10 @@ bool bdus_rerun_0_1_3_(uint64_t dev_id, const struct bdus_ops *ops,
  * @param private_data  Becomes bdus_ctx::private_data; may be NULL.
  *
  * @return Whether the driver ended cleanly. Errors: `EINVAL` bad `ops` or
- *         `attrs` (nothing has been created then), an unknown protocol, or
- *         failure to become a daemon; `ENOSPC` too many devices; `EAGAIN` no
+ *         `attrs` (nothing has been created then), an unknown protocol or
+ *         backend, or failure to become a daemon; `EOPNOTSUPP` the backend
+ *         cannot do what `ops` or `attrs` need (nothing has been created then),
+ *         or is not built in; `ENOSPC` too many devices; `EAGAIN` no
  *         more threads; `EIO` a callback returned ::bdus_abort, or
  *         bdus_ops::flush failed before the driver was replaced; the errno value
  *         that bdus_ops::initialize, bdus_ops::on_device_available or
@@ -774,6 +782,9 @@ struct bdus_dev_info {
 	uint32_t requests_queued_now;
 	/** @brief Requests in the hands of a driver now. */
 	uint32_t requests_with_driver_now;
+
+	/** @brief Name of the backend that made it; see bdus_get_backend_info(). */
+	char backend[16];
 };
 
 bool bdus_get_dev_info_0_1_3_(uint64_t dev_id, struct bdus_dev_info *out_info,
@@ -825,6 +836,83 @@ static inline const char *
 bdus_get_service_state_name(enum bdus_service_state state)
 {
 	return bdus_get_service_state_name_0_1_3_(state);
+}
+
+#endif
+
+/** @} */
+
+/* ------------------------------------------------------------------------- */
+/** @name Backends
+ *  @{ */
+
+#if (BDUS_REQUIRE_VERSION_PATCH) >= 3
+
+/**
+ * @brief A way in which the library makes block devices, what it can do, and
+ * whether it can here.
+ * @since 0.1.3
+ */
+struct bdus_backend_info {
+	/** @brief Name, as in `BDUS_BACKEND`. */
+	char name[16];
+	/** @brief What its devices are called, with `N` for a number. */
+	char node[32];
+	/** @brief Earliest version of Linux. */
+	char min_kernel[16];
+
+	/** @brief Whether the library was built with it. */
+	bool is_built_in;
+	/** @brief Whether the caller could create a device with it now. */
+	bool is_usable;
+	/** @brief Why not; "" if so. */
+	char reason[256];
+
+	/** @brief Whether it can be used without being root. */
+	bool is_unprivileged;
+	/** @brief Whether devices can outlive their driver
+	 *  (bdus_attrs::recoverable). */
+	bool has_recovery;
+	/** @brief Whether a driver can take over from another one
+	 *  (bdus_rerun()). */
+	bool has_replacement;
+	/** @brief Whether bdus_attrs::request_timeout_ms works. */
+	bool has_time_out;
+	/** @brief Whether an explicit destruction takes the node away from clients
+	 *  that have it open. If not, they only get errors, and it goes when the
+	 *  last one closes it. */
+	bool removes_while_open;
+
+	/** @brief Whether bdus_ops::fua_write is called. If not, `write` and
+	 *  `flush` are instead. */
+	bool has_fua_write;
+	/** @brief Whether bdus_ops::discard is called even if `write_zeros` is
+	 *  there. If not, that is called instead, with `may_unmap`. */
+	bool has_discard;
+	/** @brief Whether bdus_ops::secure_erase is called. */
+	bool has_secure_erase;
+	/** @brief Whether bdus_ops::ioctl is called. */
+	bool has_ioctl;
+};
+
+bool bdus_get_backend_info_0_1_3_(uint32_t index,
+				  struct bdus_backend_info *out_info,
+				  size_t info_size);
+
+/**
+ * @brief Get everything about a backend.
+ *
+ * @param      index     A number from 0, in the order in which they are tried.
+ * @param[out] out_info  What is known; left alone on failure.
+ *
+ * @return Whether there is one with this number. Errors: `ENOENT` there is none.
+ *
+ * @since 0.1.3
+ */
+static inline bool bdus_get_backend_info(uint32_t index,
+					 struct bdus_backend_info *out_info)
+{
+	return bdus_get_backend_info_0_1_3_(index, out_info, sizeof(*out_info));
 }
 
 #endif

@@ -215,3 +215,45 @@ void libbdus_attrs_from_device(struct bdus_attrs *attrs,
 	if (!attrs->max_concurrent_callbacks)
 		attrs->max_concurrent_callbacks = 1;
 }
+
+/* The limits of requests without data per byte: 0 stands for "no limit". */
+static void adjust_range_size(const struct kbdus_device_config *device,
+			      uint32_t operations, uint32_t *size)
+{
+	if (!(device->operations & operations))
+		*size = 0;
+	else if (!*size)
+		*size = UINT32_MAX;
+	*size -= *size % device->logical_block_size;
+}
+
+static void adjust_read_write_size(struct kbdus_device_config *device)
+{
+	uint32_t size = device->max_read_write_size;
+
+	if (!(device->operations & (KBDUS_OP(READ) | KBDUS_OP(WRITE) |
+				    KBDUS_OP(FUA_WRITE))))
+		size = 0;
+	else if (!size)
+		size = KBDUS_DEFAULT_READ_WRITE_SIZE;
+	if (size > KBDUS_MAX_READ_WRITE_SIZE)
+		size = KBDUS_MAX_READ_WRITE_SIZE;
+	device->max_read_write_size = size - size % device->logical_block_size;
+}
+
+/*
+ * Complete what libbdus_attrs_to_device() made of valid attributes, by the
+ * module's rules, for a backend that has no module to do it.
+ */
+void libbdus_attrs_adjust(struct kbdus_device_config *device)
+{
+	if (!device->physical_block_size)
+		device->physical_block_size = device->logical_block_size;
+	adjust_read_write_size(device);
+	adjust_range_size(device, KBDUS_OP(WRITE_SAME),
+			  &device->max_write_same_size);
+	adjust_range_size(device, KBDUS_OP_WRITE_ZEROS,
+			  &device->max_write_zeros_size);
+	adjust_range_size(device, KBDUS_OP(DISCARD) | KBDUS_OP(SECURE_ERASE),
+			  &device->max_discard_erase_size);
+}

@@ -180,7 +180,21 @@ static void kbdus_close(struct libbdus_session *session)
 }
 
 const struct libbdus_backend libbdus_backend_kbdus = {
-	.name = "kbdus",
+	.traits = {
+		.name = "kbdus",
+		.node = "/dev/bdus-N",
+		.min_kernel = "6.12",
+		.is_built_in = true,
+		.has_recovery = true,
+		.has_replacement = true,
+		.has_time_out = true,
+		.removes_while_open = true,
+		.has_fua_write = true,
+		.has_discard = true,
+		.has_secure_erase = true,
+		.has_ioctl = true,
+	},
+	.management = &libbdus_management_kbdus,
 	.open = kbdus_open,
 	.describe = kbdus_describe,
 	.create = kbdus_create,

@@ -4,14 +4,13 @@
  * info.c: everything about a device, in the words of bdus.h.
  *
  * Off the data path: bdus_get_dev_info() and the names of states. A translation
- * of what the module says; owns nothing, no locks.
+ * of what the module says, or what a backend without it says in its words; owns
+ * nothing, no locks.
  */
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "internal.h"
 
@@ -21,8 +20,6 @@ static void describe_state(const struct kbdus_device_info *from,
 	const struct kbdus_device_config *device = &from->config.device;
 
 	to->id = device->seqnum;
-	snprintf(to->path, sizeof(to->path), LIBBDUS_NODE_FORMAT,
-		 (uint64_t)device->seqnum);
 	to->index = device->index;
 	to->major = device->major;
 	to->minor = device->minor;
@@ -84,7 +81,8 @@ static void describe_statistics(const struct kbdus_device_statistics *from,
 	to->requests_with_driver_now = from->with_driver_now;
 }
 
-/* Translate what the module says about a device. */
+/* Translate what the module says about a device. Path and backend are left to the
+ * caller. */
 void libbdus_info_translate(const struct kbdus_device_info *from,
 			    struct bdus_dev_info *to)
 {
@@ -96,23 +94,16 @@ void libbdus_info_translate(const struct kbdus_device_info *from,
 
 static int get_info(uint64_t dev_id, struct bdus_dev_info *out, size_t size)
 {
-	struct kbdus_device_info module_info;
+	const struct libbdus_backend *backend;
 	struct bdus_dev_info info;
 	int ret;
-	int fd;
 
-	ret = libbdus_control_open_checked(&fd);
-	if (ret)
-		return ret;
-
-	ret = libbdus_control_get_info(fd, dev_id, &module_info);
-	close(fd);
-	if (ret)
-		return ret;
-
-	libbdus_info_translate(&module_info, &info);
-	memcpy(out, &info, size);
-	return 0;
+	ret = libbdus_backend_of(dev_id, &backend);
+	if (!ret)
+		ret = backend->management->get_info(dev_id, &info);
+	if (!ret)
+		memcpy(out, &info, size);
+	return ret;
 }
 
 /*

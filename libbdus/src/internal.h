@@ -65,6 +65,7 @@ struct libbdus_run_args {
 /* Size of struct bdus_attrs before 0.1.3. */
 #define LIBBDUS_ATTRS_SIZE_0_1_0 offsetof(struct bdus_attrs, request_timeout_ms)
 
+/* Without a backend, the environment or the device decides on one. */
 int libbdus_run(const struct libbdus_backend *backend,
 		const struct libbdus_run_args *args);
 
@@ -99,6 +100,9 @@ void libbdus_attrs_to_device(const struct bdus_attrs *attrs,
 void libbdus_attrs_from_device(struct bdus_attrs *attrs,
 			       const struct kbdus_device_config *device);
 
+/* Complete what bdus_run() was given as the module would, where it has no say. */
+void libbdus_attrs_adjust(struct kbdus_device_config *device);
+
 /* ---- backend.c, backend_*.c: what makes the block device ---- */
 
 struct libbdus_protocol;
@@ -114,6 +118,8 @@ struct libbdus_session {
 	uint32_t workers_wanted;
 	/* The protocol's: what the workers share. */
 	void *shared;
+	/* The backend's: what else it has of the device. */
+	void *holding;
 	/* The device as it is; set by create() and attach(). */
 	struct kbdus_device_config device;
 	/* Largest payload of any request; set likewise. */
@@ -125,12 +131,26 @@ struct libbdus_session {
 	bool is_unfinished;
 };
 
-/* All that a driver needs from whatever makes its device. */
+/* What others than its driver do to a device. */
+struct libbdus_management {
+	int (*flush)(uint64_t dev_id);
+	/* Wait until it is gone. 0 if it is already. */
+	int (*destroy)(uint64_t dev_id);
+	/* Ask its driver to end. */
+	int (*terminate_driver)(uint64_t dev_id);
+	int (*get_info)(uint64_t dev_id, struct bdus_dev_info *info);
+};
+
+/* All that is needed from whatever makes devices. */
 struct libbdus_backend {
-	const char *name;
+	/* What it can do, but not whether it can here. Nothing else in the
+	 * library, the commands or the tests knows. */
+	struct bdus_backend_info traits;
+	const struct libbdus_management *management;
 	/* Get hold of it. Nothing is left behind on failure. */
 	int (*open)(struct libbdus_session *session);
-	/* Describe an existing device, without becoming its driver. */
+	/* Describe an existing device, without becoming its driver. NULL, as
+	 * attach(), if drivers cannot be replaced. */
 	int (*describe)(const struct libbdus_session *session, uint64_t dev_id,
 			struct kbdus_device_config *device);
 	/* Make the device that session->device asks for. */
@@ -146,8 +166,25 @@ struct libbdus_backend {
 };
 
 extern const struct libbdus_backend libbdus_backend_kbdus;
+extern const struct libbdus_backend libbdus_backend_fuse;
 
-const struct libbdus_backend *libbdus_backend_choose(void);
+extern const struct libbdus_management libbdus_management_kbdus;
+
+/* What a driver needs of a backend beyond what each can do. */
+struct libbdus_needs {
+	/* KBDUS_OP() bits of its callbacks. */
+	uint32_t operations;
+	bool recovery;
+	bool time_out;
+};
+
+int libbdus_backend_check(const struct libbdus_backend *backend,
+			  const struct libbdus_needs *needs);
+int libbdus_backend_choose(const char *wanted,
+			   const struct libbdus_needs *needs,
+			   const struct libbdus_backend **out,
+			   struct libbdus_session *session);
+int libbdus_backend_of(uint64_t dev_id, const struct libbdus_backend **out);
 
 /* ---- protocol.c, protocol_*.c: how requests come and go ---- */
 
@@ -195,6 +232,9 @@ struct libbdus_protocol {
 extern const struct libbdus_protocol libbdus_protocol_ioctl;
 extern const struct libbdus_protocol libbdus_protocol_mmap;
 extern const struct libbdus_protocol libbdus_protocol_uds;
+
+/* Of the backend "fuse"; its begin() is given what libbdus_fuse_load() found. */
+extern const struct libbdus_protocol libbdus_protocol_fuse;
 
 #define LIBBDUS_PROTOCOL_PARAMETER "/sys/module/kbdus/parameters/protocol"
 
@@ -264,6 +304,118 @@ void libbdus_memory_protect(struct libbdus_memory *memory);
 void libbdus_memory_lock(const struct libbdus_memory *memory);
 void libbdus_memory_unprotect(const struct libbdus_memory *memory);
 
+/* ---- record.c: devices of which the library itself keeps track ---- */
+
+/* Their ids begin here; below are those of the module. */
+#define LIBBDUS_FIRST_RECORDED_ID UINT64_C(1000000000000)
+
+/* Where they are kept. */
+extern const char *libbdus_record_directory;
+
+/* What others need to know to manage a device. */
+struct libbdus_record {
+	char backend[16];
+	/* The node. */
+	char path[LIBBDUS_PATH_SIZE];
+	/* As the driver sees it. */
+	struct kbdus_device_config device;
+	/* The backend's. */
+	uint32_t numbers[2];
+	/* Now: enum bdus_dev_state, and the driver's process, 0 if there is none. */
+	uint32_t state;
+	uint32_t driver_pid;
+	/* Whether that process, or one forked off it, still holds the device. */
+	bool is_driven;
+};
+
+int libbdus_record_create(uint64_t *dev_id, int *out_fd);
+int libbdus_record_write(const struct libbdus_record *record);
+void libbdus_record_set_state(int fd, uint32_t state, int driver_pid);
+int libbdus_record_read(uint64_t dev_id, struct libbdus_record *record);
+int libbdus_record_lock(uint64_t dev_id, int *out_fd);
+void libbdus_record_remove(uint64_t dev_id);
+int libbdus_record_next(uint64_t *dev_id);
+int libbdus_record_find(uint32_t major, uint32_t minor, uint64_t *dev_id);
+
+/* ---- child.c: what must not be done by the driver's process ---- */
+
+/* What a child says when it has ended. */
+struct libbdus_outcome {
+	/* An errno value. */
+	int error;
+	/* Where it arose: of the caller's own making. */
+	int step;
+};
+
+#define LIBBDUS_CHILD_FDS 5
+
+/* What a child gets to do, and with what. */
+struct libbdus_task {
+	/* May use nothing but system calls. */
+	struct libbdus_outcome (*run)(const void *argument);
+	const void *argument;
+	/* Become descriptors 0 and up; -1: left out. */
+	int fds[LIBBDUS_CHILD_FDS];
+};
+
+struct libbdus_child {
+	int pid;
+	/* Readable when it has ended. */
+	int fd;
+};
+
+int libbdus_child_start(const struct libbdus_task *task,
+			struct libbdus_child *child);
+int libbdus_child_end(const struct libbdus_child *child,
+		      struct libbdus_outcome *outcome);
+
+/* ---- loop.c: the kernel's loop devices ---- */
+
+/* One that is ours. */
+struct libbdus_loop {
+	uint32_t number;
+	char path[LIBBDUS_PATH_SIZE];
+	/* The device, held exclusively, and what sysfs lets be adjusted. */
+	int fd;
+	int max_sectors_fd;
+	int discard_fd;
+	int write_zeroes_fd;
+};
+
+int libbdus_loop_probe(void);
+int libbdus_loop_reserve(struct libbdus_loop *loop);
+void libbdus_loop_release(struct libbdus_loop *loop);
+bool libbdus_loop_is_backed_by(uint32_t number, const char *name);
+bool libbdus_loop_is_bound(uint32_t number);
+void libbdus_loop_clear(uint32_t number);
+int libbdus_loop_remove(uint32_t number);
+int libbdus_loop_flush(const char *path);
+void libbdus_loop_count(uint32_t number, uint64_t *requests, uint32_t *now);
+
+/* ---- backend_fuse.c, protocol_fuse.c: files in user space ---- */
+
+/* What they share: the backend's struct libbdus_session::holding. */
+struct libbdus_fuse {
+	/* The record's, which says that there is a driver; -1 if none. */
+	int record_fd;
+	/* A write to it ends the connection: all who wait get errors, on both
+	 * sides. */
+	int abort_fd;
+	/* The mount, which is in no name space. */
+	int mount_fd;
+	struct libbdus_loop loop;
+	/* The one file in it. */
+	char name[32];
+};
+
+/* What a request is at most, whatever the driver said; see backend_fuse.c. */
+uint32_t libbdus_fuse_transfer_size(const struct kbdus_device_config *device);
+int libbdus_fuse_load(void);
+int libbdus_fuse_begin_attaching(const struct libbdus_session *session,
+				 struct libbdus_child *child);
+int libbdus_fuse_end_attaching(const struct libbdus_session *session,
+			       const struct libbdus_child *child);
+
 /* ---- log.c: what bdus_attrs::log shows ---- */
 
 void libbdus_log_line(const struct bdus_attrs *attrs, const char *format, ...)
@@ -274,6 +426,12 @@ void libbdus_log_ops(const struct bdus_attrs *attrs,
 		     const struct bdus_ops *ops);
 void libbdus_log_attrs(const struct bdus_attrs *before,
 		       const struct bdus_attrs *after);
+
+/* ---- manage_kbdus.c: what is done to devices of the module ---- */
+
+int libbdus_kbdus_next(uint64_t *dev_id);
+int libbdus_kbdus_find(const char *path, uint32_t major, uint32_t minor,
+		       uint64_t *dev_id);
 
 /* ---- info.c: what is known about a device ---- */
 

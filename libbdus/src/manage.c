@@ -4,8 +4,9 @@
  * manage.c: everything that is done to devices by others than their drivers, and
  * versions.
  *
- * Off the data path. Public functions, each of which opens a control file, issues
- * one command and closes it again. Owns nothing, no locks.
+ * Off the data path. Public functions, which find out who made the device and
+ * leave the rest to that backend's struct libbdus_management. Owns nothing, no
+ * locks.
  */
 
 #include <errno.h>
@@ -14,77 +15,50 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "internal.h"
 
-/* Issue a command whose argument is the id of a device. */
-static bool command_device(unsigned long command, uint64_t dev_id,
-			   const char *purpose)
-{
-	const int errno_on_entry = errno;
-	uint64_t argument = dev_id;
-	int ret;
-	int fd;
-
-	ret = libbdus_control_open_checked(&fd);
-	if (!ret) {
-		ret = libbdus_control_call(fd, command, &argument, dev_id,
-					   purpose);
-		close(fd);
-	}
-
-	return libbdus_error_report(ret, errno_on_entry);
-}
-
 LIBBDUS_EXPORT bool bdus_flush_dev_0_1_0_(uint64_t dev_id)
 {
-	return command_device(KBDUS_IOCTL_FLUSH_DEVICE, dev_id, "flush");
+	const int errno_on_entry = errno;
+	const struct libbdus_backend *backend;
+	int ret = libbdus_backend_of(dev_id, &backend);
+
+	if (!ret)
+		ret = backend->management->flush(dev_id);
+	return libbdus_error_report(ret, errno_on_entry);
 }
 
 LIBBDUS_EXPORT bool bdus_destroy_dev_0_1_0_(uint64_t dev_id)
 {
-	return command_device(KBDUS_IOCTL_STOP_BY_UNIQUEID, dev_id, "destroy");
+	const int errno_on_entry = errno;
+	const struct libbdus_backend *backend;
+	int ret = libbdus_backend_of(dev_id, &backend);
+
+	if (!ret)
+		ret = backend->management->destroy(dev_id);
+	/* Recorded, and gone already. */
+	else if (ret == -ENODEV)
+		ret = 0;
+	return libbdus_error_report(ret, errno_on_entry);
 }
 
 LIBBDUS_EXPORT bool bdus_terminate_driver_0_1_3_(uint64_t dev_id)
 {
-	return command_device(KBDUS_IOCTL_REQUEST_SESSION_TERMINATION, dev_id,
-			      "terminate the driver of");
-}
+	const int errno_on_entry = errno;
+	const struct libbdus_backend *backend;
+	int ret = libbdus_backend_of(dev_id, &backend);
 
-static int number_to_id(int fd, const char *path, dev_t number, uint64_t *out)
-{
-	struct kbdus_device_number argument = {
-		.major = major(number),
-		.minor = minor(number),
-	};
-
-	if (ioctl(fd, KBDUS_IOCTL_DEVICE_NUMBER_TO_SEQNUM, &argument) < 0) {
-		switch (errno) {
-		case EINVAL:
-			return libbdus_error(EINVAL,
-				"\"%s\" is not a BDUS device, or a partition of one.",
-				path);
-		case ENODEV:
-			return libbdus_error(ENODEV,
-				"The device of \"%s\" no longer exists.", path);
-		default:
-			return libbdus_error_with_errno(errno,
-				"Failed to get the id of device \"%s\"", path);
-		}
-	}
-
-	*out = argument.seqnum;
-	return 0;
+	if (!ret)
+		ret = backend->management->terminate_driver(dev_id);
+	return libbdus_error_report(ret, errno_on_entry);
 }
 
 static int path_to_id(const char *path, uint64_t *out)
 {
 	struct stat status;
-	int ret;
-	int fd;
+	uint32_t major, minor;
 
 	if (stat(path, &status)) {
 		return libbdus_error_with_errno(errno,
@@ -96,13 +70,11 @@ static int path_to_id(const char *path, uint64_t *out)
 			"\"%s\" is not a block special file.", path);
 	}
 
-	ret = libbdus_control_open_checked(&fd);
-	if (!ret) {
-		ret = number_to_id(fd, path, status.st_rdev, out);
-		close(fd);
-	}
-
-	return ret;
+	major = major(status.st_rdev);
+	minor = minor(status.st_rdev);
+	if (!libbdus_record_find(major, minor, out))
+		return 0;
+	return libbdus_kbdus_find(path, major, minor, out);
 }
 
 LIBBDUS_EXPORT bool bdus_get_dev_id_from_path_0_1_0_(uint64_t *out_dev_id,
@@ -114,27 +86,26 @@ LIBBDUS_EXPORT bool bdus_get_dev_id_from_path_0_1_0_(uint64_t *out_dev_id,
 				    errno_on_entry);
 }
 
+/*
+ * The module's devices come first, as their ids are lower. That there is no module
+ * matters only if nothing else is found.
+ */
 static int next_device(uint64_t *dev_id)
 {
-	uint64_t argument = *dev_id;
-	int ret;
-	int fd;
+	int ret = -ENOENT;
 
-	ret = libbdus_control_open_checked(&fd);
-	if (ret)
-		return ret;
+	if (*dev_id < LIBBDUS_FIRST_RECORDED_ID) {
+		ret = libbdus_kbdus_next(dev_id);
+		if (ret != -ENOENT)
+			return ret;
+	}
 
-	if (ioctl(fd, KBDUS_IOCTL_NEXT_DEVICE, &argument) >= 0) {
-		*dev_id = argument;
-	} else if (errno == ENOENT) {
+	ret = libbdus_record_next(dev_id);
+	if (ret == -ENOENT) {
 		ret = libbdus_error(ENOENT,
 			"There is no device with id %" PRIu64 " or higher.",
 			*dev_id);
-	} else {
-		ret = libbdus_error_with_errno(errno, "Failed to list devices");
 	}
-
-	close(fd);
 	return ret;
 }
 

@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "internal.h"
@@ -198,6 +199,12 @@ static int take_over(const struct libbdus_backend *backend,
 	struct kbdus_device_config device;
 	int ret;
 
+	if (!backend->traits.has_replacement) {
+		return libbdus_error(EOPNOTSUPP,
+			"Backend %s cannot replace the driver of a device.",
+			backend->traits.name);
+	}
+
 	ret = backend->describe(session, dev_id, &device);
 	if (!ret)
 		ret = libbdus_ops_validate_rerun(ops, device.operations);
@@ -208,12 +215,30 @@ static int take_over(const struct libbdus_backend *backend,
 	return ret;
 }
 
+/* Get hold of the backend, if it is not yet known of the one that will do. */
+static int open_backend(const struct libbdus_backend **backend,
+			struct libbdus_session *session,
+			const struct libbdus_run_args *args,
+			const struct libbdus_needs *needs)
+{
+	int ret = 0;
+
+	if (!*backend && !args->is_rerun)
+		return libbdus_backend_choose(secure_getenv("BDUS_BACKEND"),
+					      needs, backend, session);
+
+	if (!*backend)
+		ret = libbdus_backend_of(args->dev_id, backend);
+	return ret ? ret : (*backend)->open(session);
+}
+
 /* Do what bdus_run() and bdus_rerun() promise. */
 int libbdus_run(const struct libbdus_backend *backend,
 		const struct libbdus_run_args *args)
 {
 	struct libbdus_session session = { .fd = -1 };
 	struct bdus_attrs attrs = { 0 };
+	struct libbdus_needs needs;
 	struct bdus_ops ops;
 	int ret;
 
@@ -228,8 +253,15 @@ int libbdus_run(const struct libbdus_backend *backend,
 	ret = libbdus_ops_validate(&ops);
 	if (!ret && !args->is_rerun)
 		ret = libbdus_attrs_validate(&attrs);
-	if (!ret)
-		ret = backend->open(&session);
+	if (ret)
+		return ret;
+
+	needs = (struct libbdus_needs){
+		.operations = libbdus_ops_operations(&ops),
+		.recovery = attrs.recoverable,
+		.time_out = attrs.request_timeout_ms,
+	};
+	ret = open_backend(&backend, &session, args, &needs);
 	if (ret)
 		return ret;
 
@@ -240,7 +272,7 @@ int libbdus_run(const struct libbdus_backend *backend,
 	if (args->is_rerun) {
 		ret = take_over(backend, &session, &ops, &attrs, args->dev_id);
 	} else {
-		libbdus_attrs_to_device(&attrs, libbdus_ops_operations(&ops),
+		libbdus_attrs_to_device(&attrs, needs.operations,
 					&session.device);
 		ret = backend->create(&session);
 	}
@@ -263,7 +295,7 @@ static bool run(const struct bdus_ops *ops, const struct bdus_attrs *attrs,
 		.private_data = private_data,
 	};
 
-	return libbdus_error_report(libbdus_run(libbdus_backend_choose(), &args),
+	return libbdus_error_report(libbdus_run(NULL, &args),
 				    errno_on_entry);
 }
 
@@ -281,7 +313,7 @@ static bool rerun(uint64_t dev_id, const struct bdus_ops *ops,
 		.dev_id = dev_id,
 	};
 
-	return libbdus_error_report(libbdus_run(libbdus_backend_choose(), &args),
+	return libbdus_error_report(libbdus_run(NULL, &args),
 				    errno_on_entry);
 }
 

@@ -204,7 +204,13 @@ static void backend_close(struct libbdus_session *session)
 }
 
 const struct libbdus_backend fake_backend = {
-	.name = "fake",
+	.traits = {
+		.name = "fake",
+		.has_recovery = true,
+		.has_replacement = true,
+		.has_time_out = true,
+		.has_ioctl = true,
+	},
 	.open = backend_open,
 	.describe = backend_describe,
 	.create = backend_create,

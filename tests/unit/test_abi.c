@@ -71,8 +71,9 @@ static void test_others(void **state)
 	assert_offset(bdus_dev_info, id, 0);
 	assert_offset(bdus_dev_info, path, 8);
 	assert_offset(bdus_dev_info, index, 72);
-	assert_offset(bdus_dev_info, requests_with_driver_now,
-		      sizeof(struct bdus_dev_info) - 4);
+	assert_offset(bdus_dev_info, requests_with_driver_now, 300);
+	assert_offset(bdus_dev_info, backend, 304);
+	assert_int_equal(sizeof(struct bdus_dev_info), 320);
 }
 
 static void test_module_structures(void **state)

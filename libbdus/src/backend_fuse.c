@@ -1,0 +1,742 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * backend_fuse.c: devices where no module can be loaded: a loop device on a file
+ * that the driver serves.
+ *
+ *     client -> /dev/loopN -> loop worker -> FUSE connection -> protocol_fuse.c
+ *
+ * Called by run.c, and by manage.c from any process. The file is the only one of
+ * a FUSE mount that is in no name space: nobody can come across it, nothing has to
+ * be unmounted, and it is gone when neither driver nor loop device has it any more.
+ * The loop device does direct I/O and the file is not cached, so that the one page
+ * cache is the device's.
+ *
+ * Who ends a device ends the connection first: from then on nothing can wait for
+ * the driver, and the rest needs only the kernel. A driver that dies ends it by
+ * dying. What is left then is the loop device, on which everything fails, and the
+ * record by which it is found. Whoever takes a device apart has the record locked.
+ * Owns struct libbdus_fuse from create to close.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/fs.h>
+#include <linux/loop.h>
+#include <linux/mount.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "internal.h"
+
+#define FUSE_PATH "/dev/fuse"
+
+/* The largest device that a file offset can address. */
+#define LARGEST_SIZE ((uint64_t)INT64_MAX & ~(uint64_t)511)
+
+/* What loop devices can have under way. */
+#define QUEUE_DEPTH 128
+
+/*
+ * Requests of loop devices have up to 128 segments, and FUSE cuts a request where
+ * the number of pages that they touch would exceed 256. Up to this size it never
+ * does, however the segments lie, which is at multiples of 512 bytes.
+ */
+#define UNCUT_SIZE (128 * 1024)
+
+/* How long to wait for those that have a device open for a moment, like udev. */
+#define REMOVE_TIMEOUT_MS 2000
+
+/* Meanings of struct libbdus_record::numbers. */
+enum { LOOP_NUMBER, CONNECTION };
+
+/* Steps of the child that attaches a loop device. */
+enum { STEP_OPEN, STEP_CONFIGURE, STEP_ADJUST };
+
+/* ---- open ---- */
+
+static int open_fuse(void)
+{
+	const int fd = open(FUSE_PATH, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd >= 0) {
+		const int kept = libbdus_daemonize_keep(fd);
+
+		return kept >= 0 ? kept : libbdus_error_with_errno(-kept,
+			"Failed to keep " FUSE_PATH);
+	}
+	if (errno == ENOENT || errno == ENODEV || errno == ENXIO) {
+		return libbdus_error(ENOENT, FUSE_PATH
+			" is missing: the kernel has no FUSE, or its module fuse is not loaded.");
+	}
+	return libbdus_error_with_errno(errno, "Failed to open " FUSE_PATH);
+}
+
+static int fuse_open(struct libbdus_session *session)
+{
+	int ret;
+
+	if (geteuid() != 0) {
+		return libbdus_error(EPERM,
+			"Insufficient privileges: the effective user is not root.");
+	}
+
+	ret = libbdus_fuse_load();
+	if (!ret)
+		ret = libbdus_loop_probe();
+	if (ret)
+		return ret;
+
+	session->fd = open_fuse();
+	if (session->fd < 0)
+		return session->fd;
+
+	session->protocol = &libbdus_protocol_fuse;
+	return 0;
+}
+
+/* ---- create ---- */
+
+uint32_t libbdus_fuse_transfer_size(const struct kbdus_device_config *device)
+{
+	const uint32_t page = (uint32_t)sysconf(_SC_PAGESIZE);
+
+	/* Cutting anywhere does no harm if a block is what everything is a
+	 * multiple of anyway. */
+	if (device->logical_block_size > 512)
+		return KBDUS_MAX_READ_WRITE_SIZE;
+	return device->max_read_write_size > page ? device->max_read_write_size :
+						    page;
+}
+
+static int adjust(struct kbdus_device_config *device)
+{
+	if (device->size > LARGEST_SIZE) {
+		return libbdus_error(EINVAL,
+			"Attribute size is %" PRIu64 " but must be at most %" PRIu64
+			".", (uint64_t)device->size, LARGEST_SIZE);
+	}
+
+	libbdus_attrs_adjust(device);
+	/* Loop devices know no other. */
+	device->physical_block_size = device->logical_block_size;
+	if (device->logical_block_size > 512 &&
+	    device->max_read_write_size > UNCUT_SIZE)
+		device->max_read_write_size = UNCUT_SIZE;
+	if (device->operations)
+		device->max_outstanding_requests = QUEUE_DEPTH;
+	return 0;
+}
+
+static long set_option(int context, const char *key, const char *value)
+{
+	return syscall(SYS_fsconfig, context,
+		       value ? FSCONFIG_SET_STRING : FSCONFIG_SET_FLAG, key,
+		       value, 0);
+}
+
+/* Mount a file system with these options, in no name space. */
+static int mount_nowhere(const char *type, const char *const options[][2],
+			 size_t count)
+{
+	const int context = (int)syscall(SYS_fsopen, type, FSOPEN_CLOEXEC);
+	long ret = 0;
+	int err;
+
+	if (context < 0)
+		return -errno;
+	for (size_t i = 0; i < count && !ret; ++i)
+		ret = set_option(context, options[i][0], options[i][1]);
+	if (!ret)
+		ret = syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, NULL,
+			      NULL, 0);
+	if (!ret)
+		ret = syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, 0);
+
+	err = errno;
+	close(context);
+	return ret < 0 ? -err : (int)ret;
+}
+
+static int mount_fuse(const struct libbdus_session *session)
+{
+	char fd[16], max_read[16];
+	const char *const options[][2] = {
+		{ "source", "bdus" },
+		{ "subtype", "bdus" },
+		{ "fd", fd },
+		{ "rootmode", "40000" },
+		{ "user_id", "0" },
+		{ "group_id", "0" },
+		{ "max_read", max_read },
+		/* The driver may have dropped its privileges when it opens the
+		 * file. */
+		{ "allow_other", NULL },
+	};
+
+	snprintf(fd, sizeof(fd), "%d", session->fd);
+	snprintf(max_read, sizeof(max_read), "%" PRIu32,
+		 libbdus_fuse_transfer_size(&session->device));
+	return mount_nowhere("fuse", options,
+			     sizeof(options) / sizeof(options[0]));
+}
+
+/* Open the file that ends a connection when written to. It ends that one only,
+ * whichever has the number later. */
+static int open_abort(uint32_t connection)
+{
+	char name[32];
+	int mount, fd;
+
+	mount = mount_nowhere("fusectl", NULL, 0);
+	if (mount < 0)
+		return mount;
+
+	snprintf(name, sizeof(name), "%" PRIu32 "/abort", connection);
+	fd = openat(mount, name, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		fd = -errno;
+	close(mount);
+	return fd;
+}
+
+static void abort_connection(int abort_fd)
+{
+	ssize_t written = write(abort_fd, "1", 1);
+
+	/* Fails only if there is nothing to end. */
+	(void)written;
+}
+
+/* Make the file system and find out by what its connection is known. */
+static int make_connection(const struct libbdus_session *session,
+			   struct libbdus_fuse *fuse,
+			   struct libbdus_record *record)
+{
+	struct statx status;
+	int fd;
+
+	fd = mount_fuse(session);
+	if (fd < 0)
+		return libbdus_error_with_errno(-fd, "Failed to mount FUSE");
+	fuse->mount_fd = libbdus_daemonize_keep(fd);
+	if (fuse->mount_fd < 0) {
+		return libbdus_error_with_errno(-fuse->mount_fd,
+						"Failed to keep a mount");
+	}
+
+	/* Nobody answers yet, so it must not ask. */
+	if (statx(fuse->mount_fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, 0,
+		  &status)) {
+		return libbdus_error_with_errno(errno,
+						"Failed to look at a mount");
+	}
+	record->numbers[CONNECTION] = status.stx_dev_minor;
+
+	fd = open_abort(status.stx_dev_minor);
+	if (fd < 0) {
+		return libbdus_error_with_errno(-fd,
+			"Failed to find a FUSE connection");
+	}
+	fuse->abort_fd = libbdus_daemonize_keep(fd);
+	if (fuse->abort_fd < 0) {
+		return libbdus_error_with_errno(-fuse->abort_fd,
+						"Failed to keep a file");
+	}
+	return 0;
+}
+
+static int make_loop(struct libbdus_session *session, struct libbdus_fuse *fuse,
+		     struct libbdus_record *record)
+{
+	struct stat status;
+	int ret;
+
+	ret = libbdus_loop_reserve(&fuse->loop);
+	if (ret)
+		return ret;
+
+	record->numbers[LOOP_NUMBER] = fuse->loop.number;
+	snprintf(record->path, sizeof(record->path), "%s", fuse->loop.path);
+	snprintf(session->path, sizeof(session->path), "%s", fuse->loop.path);
+	if (!fstat(fuse->loop.fd, &status)) {
+		session->device.major = major(status.st_rdev);
+		session->device.minor = minor(status.st_rdev);
+		session->device.index = fuse->loop.number;
+	}
+	return 0;
+}
+
+static int fuse_create(struct libbdus_session *session)
+{
+	struct libbdus_record record = { .numbers = { 0 } };
+	struct libbdus_fuse *fuse;
+	uint64_t id;
+	int ret;
+
+	ret = adjust(&session->device);
+	if (ret)
+		return ret;
+
+	fuse = malloc(sizeof(*fuse));
+	if (!fuse)
+		return libbdus_error_with_errno(ENOMEM, "Failed to allocate");
+	*fuse = (struct libbdus_fuse){
+		.record_fd = -1,
+		.abort_fd = -1,
+		.mount_fd = -1,
+		.loop = { .fd = -1, .max_sectors_fd = -1, .discard_fd = -1,
+			  .write_zeroes_fd = -1 },
+	};
+	session->holding = fuse;
+
+	ret = libbdus_record_create(&id, &fuse->record_fd);
+	if (ret)
+		return ret;
+	session->device.seqnum = id;
+	session->is_unfinished = true;
+	snprintf(fuse->name, sizeof(fuse->name), "bdus-%" PRIu64, id);
+
+	snprintf(record.backend, sizeof(record.backend), "%s",
+		 libbdus_backend_fuse.traits.name);
+	ret = make_loop(session, fuse, &record);
+	if (!ret)
+		ret = make_connection(session, fuse, &record);
+	record.device = session->device;
+	if (!ret)
+		ret = libbdus_record_write(&record);
+	if (ret)
+		return ret;
+
+	session->payload_size = libbdus_fuse_transfer_size(&session->device);
+	return libbdus_protocol_fuse.begin(session, NULL);
+}
+
+/* ---- attaching the loop device to the file, in a child ---- */
+
+struct attachment {
+	char name[32];
+	int flags;
+	struct loop_config config;
+	/* In KiB, as a text; empty for what the kernel says. */
+	char max_sectors[16];
+	/* Zeros that may be given up and discards look the same to us. These say
+	 * which of them is what comes. */
+	bool wants_no_discards;
+	bool wants_no_zeroing;
+};
+
+enum { CHILD_MOUNT, CHILD_LOOP, CHILD_MAX_SECTORS, CHILD_DISCARD,
+       CHILD_WRITE_ZEROES };
+
+static bool write_text(int fd, const char *text, size_t length)
+{
+	return write(fd, text, length) == (ssize_t)length;
+}
+
+static bool has_zeroing(void)
+{
+	char byte = '\0';
+
+	return pread(CHILD_WRITE_ZEROES, &byte, 1, 0) == 1 && byte != '0';
+}
+
+/*
+ * Make the loop device do without zeroing: asked to zero, it is told by
+ * protocol_fuse.c that this is not supported, and asks no more. What it writes
+ * instead, protocol_fuse.c does not pass on.
+ */
+static bool forgo_zeroing(const struct attachment *attachment)
+{
+	uint64_t range[2] = { 0, attachment->config.block_size };
+
+	ioctl(CHILD_LOOP, BLKZEROOUT, range);
+	return !has_zeroing();
+}
+
+static bool adjust_queue(const struct attachment *attachment)
+{
+	const char *const max_sectors = attachment->max_sectors;
+	bool wants_no_discards = attachment->wants_no_discards;
+
+	if (max_sectors[0] && !write_text(CHILD_MAX_SECTORS, max_sectors,
+					  strlen(max_sectors)))
+		return false;
+	if (attachment->wants_no_zeroing && !forgo_zeroing(attachment))
+		wants_no_discards = true;
+	return !wants_no_discards || write_text(CHILD_DISCARD, "0", 1);
+}
+
+static struct libbdus_outcome attach_loop(const void *argument)
+{
+	const struct attachment *attachment = argument;
+	struct loop_config config = attachment->config;
+	struct libbdus_outcome outcome = { .step = STEP_OPEN };
+	int fd;
+
+	fd = openat(CHILD_MOUNT, attachment->name, attachment->flags);
+	if (fd < 0)
+		goto out_failed;
+
+	outcome.step = STEP_CONFIGURE;
+	config.fd = (uint32_t)fd;
+	if (ioctl(CHILD_LOOP, LOOP_CONFIGURE, &config))
+		goto out_failed;
+
+	outcome.step = STEP_ADJUST;
+	if (!adjust_queue(attachment))
+		goto out_failed;
+	return outcome;
+
+out_failed:
+	outcome.error = errno;
+	return outcome;
+}
+
+static void describe_attachment(const struct libbdus_session *session,
+				struct attachment *out)
+{
+	const struct libbdus_fuse *fuse = session->holding;
+	const struct kbdus_device_config *device = &session->device;
+	const bool is_writable = device->operations & KBDUS_OP_WRITE_LIKE;
+
+	*out = (struct attachment){
+		.flags = (is_writable ? O_RDWR : O_RDONLY) | O_DIRECT,
+		.config.block_size = device->logical_block_size,
+		.config.info.lo_flags = LO_FLAGS_DIRECT_IO,
+	};
+	memcpy(out->name, fuse->name, sizeof(out->name));
+	memcpy(out->config.info.lo_file_name, fuse->name, sizeof(fuse->name));
+
+	if (!is_writable)
+		out->config.info.lo_flags |= LO_FLAGS_READ_ONLY;
+	if (!(device->flags & KBDUS_DEVICE_F_NO_PARTITIONS))
+		out->config.info.lo_flags |= LO_FLAGS_PARTSCAN;
+
+	/* See UNCUT_SIZE. */
+	if (device->logical_block_size > 512 && device->max_read_write_size)
+		snprintf(out->max_sectors, sizeof(out->max_sectors), "%" PRIu32,
+			 device->max_read_write_size / 1024);
+
+	if (device->operations & KBDUS_OP_WRITE_ZEROS)
+		out->wants_no_discards = !(device->operations & KBDUS_OP(DISCARD));
+	else
+		out->wants_no_zeroing = device->operations & KBDUS_OP(DISCARD);
+}
+
+/* Called by protocol_fuse.c, which serves the file meanwhile. */
+int libbdus_fuse_begin_attaching(const struct libbdus_session *session,
+				 struct libbdus_child *child)
+{
+	struct libbdus_fuse *fuse = session->holding;
+	struct attachment attachment;
+	struct libbdus_task task = {
+		.run = attach_loop,
+		.argument = &attachment,
+		.fds = { fuse->mount_fd, fuse->loop.fd,
+			 fuse->loop.max_sectors_fd, fuse->loop.discard_fd,
+			 fuse->loop.write_zeroes_fd },
+	};
+	int ret;
+
+	describe_attachment(session, &attachment);
+	ret = libbdus_child_start(&task, child);
+	/* Closing the device may wait for it, so that is for the child. */
+	libbdus_loop_release(&fuse->loop);
+	return ret;
+}
+
+int libbdus_fuse_end_attaching(const struct libbdus_session *session,
+			       const struct libbdus_child *child)
+{
+	static const char *const steps[] = {
+		[STEP_OPEN] = "open the file of",
+		[STEP_CONFIGURE] = "bind",
+		[STEP_ADJUST] = "adjust",
+	};
+	const struct libbdus_fuse *fuse = session->holding;
+	struct libbdus_outcome outcome;
+	int ret;
+
+	ret = libbdus_child_end(child, &outcome);
+	if (!ret && outcome.error) {
+		ret = libbdus_error_with_errno(outcome.error,
+			"Failed to %s %s", steps[outcome.step], session->path);
+	}
+	if (!ret)
+		libbdus_record_set_state(fuse->record_fd,
+					 BDUS_DEV_STATE_AVAILABLE, getpid());
+	return ret;
+}
+
+/* ---- the end of a device ---- */
+
+static void make_name(char name[32], uint64_t dev_id)
+{
+	snprintf(name, 32, "bdus-%" PRIu64, dev_id);
+}
+
+/*
+ * End the connection of a device, if there still is one. Its number may have
+ * passed to another file system: so the file is opened first, which is bound to
+ * the connection of that moment, and then there must be somebody who has kept ours
+ * alive since before: the loop device or, by its descriptor of the mount, the
+ * driver.
+ */
+static void abort_device(uint64_t dev_id, const struct libbdus_record *record)
+{
+	const int fd = open_abort(record->numbers[CONNECTION]);
+	struct libbdus_record now;
+	char name[32];
+
+	if (fd < 0)
+		return;
+	make_name(name, dev_id);
+	if (libbdus_loop_is_backed_by(record->numbers[LOOP_NUMBER], name) ||
+	    (!libbdus_record_read(dev_id, &now) && now.is_driven))
+		abort_connection(fd);
+	close(fd);
+}
+
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* Remove a loop device that nobody else has got meanwhile. False if clients have
+ * it open for longer than that. */
+static bool remove_loop(uint32_t number, const char *name, uint64_t timeout_ms)
+{
+	const struct timespec pause = { .tv_nsec = 5000000 };
+	const uint64_t end = now_ms() + timeout_ms;
+
+	for (;;) {
+		const bool is_ours = libbdus_loop_is_backed_by(number, name);
+
+		if (!is_ours && (libbdus_loop_is_bound(number) ||
+				 libbdus_loop_remove(number) != -EBUSY))
+			return true;
+		if (now_ms() >= end)
+			return false;
+		nanosleep(&pause, NULL);
+	}
+}
+
+/* Say that a device whose driver may be gone is over. */
+static void mark_terminated(uint64_t dev_id)
+{
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%" PRIu64 "/driver",
+		 libbdus_record_directory, dev_id);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd >= 0) {
+		libbdus_record_set_state(fd, BDUS_DEV_STATE_TERMINATED, 0);
+		close(fd);
+	}
+}
+
+/*
+ * Take a device apart, or what is left of it. If clients have it open for longer
+ * than some time, it stays behind as terminated: for them everything fails, and
+ * nothing holds it any more when they are gone.
+ */
+static int take_apart(uint64_t dev_id, uint64_t timeout_ms)
+{
+	struct libbdus_record record;
+	uint32_t number;
+	char name[32];
+	int lock;
+	int ret;
+
+	ret = libbdus_record_lock(dev_id, &lock);
+	if (ret)
+		return ret == -ENODEV ? 0 : ret;
+
+	make_name(name, dev_id);
+	if (libbdus_record_read(dev_id, &record)) {
+		/* Somebody was faster, or its driver died while creating it. */
+		libbdus_record_remove(dev_id);
+		close(lock);
+		return 0;
+	}
+
+	number = record.numbers[LOOP_NUMBER];
+	if (record.state != BDUS_DEV_STATE_TERMINATED) {
+		abort_device(dev_id, &record);
+		mark_terminated(dev_id);
+		if (libbdus_loop_is_backed_by(number, name))
+			libbdus_loop_clear(number);
+	}
+	if (remove_loop(number, name, timeout_ms))
+		libbdus_record_remove(dev_id);
+
+	close(lock);
+	return 0;
+}
+
+static void fuse_stop(const struct libbdus_session *session)
+{
+	const struct libbdus_fuse *fuse = session->holding;
+
+	abort_connection(fuse->abort_fd);
+}
+
+/* The device is destroyed with its driver in any case. */
+static void fuse_mark_successful(const struct libbdus_session *session)
+{
+	(void)session;
+}
+
+static void close_if_open(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
+static void fuse_close(struct libbdus_session *session)
+{
+	struct libbdus_fuse *fuse = session->holding;
+
+	/* From here on nobody waits for us: neither clients, nor who closes the
+	 * loop device. */
+	if (fuse && fuse->abort_fd >= 0)
+		abort_connection(fuse->abort_fd);
+	if (session->shared)
+		session->protocol->end(session);
+	else
+		close(session->fd);
+	if (!fuse)
+		return;
+
+	libbdus_loop_release(&fuse->loop);
+	close_if_open(fuse->mount_fd);
+	close_if_open(fuse->abort_fd);
+	if (fuse->record_fd >= 0)
+		take_apart(session->device.seqnum, REMOVE_TIMEOUT_MS);
+	close_if_open(fuse->record_fd);
+	free(fuse);
+}
+
+/* ---- management ---- */
+
+/*
+ * Take away what only its clients kept. Returns as if it had never been looked at
+ * if it is gone then.
+ */
+static int read_record(uint64_t dev_id, struct libbdus_record *record)
+{
+	int ret = libbdus_record_read(dev_id, record);
+
+	if (!ret && record->state == BDUS_DEV_STATE_TERMINATED) {
+		take_apart(dev_id, 0);
+		ret = libbdus_record_read(dev_id, record);
+	}
+	return ret;
+}
+
+static int fuse_flush(uint64_t dev_id)
+{
+	struct libbdus_record record;
+	int ret = read_record(dev_id, &record);
+
+	if (ret)
+		return ret;
+	if (record.state == BDUS_DEV_STATE_TERMINATED) {
+		return libbdus_error(ENODEV,
+			"The device with id %" PRIu64 " no longer exists.",
+			dev_id);
+	}
+	if (!record.is_driven) {
+		return libbdus_error(EIO,
+			"The device with id %" PRIu64 " has no driver any more.",
+			dev_id);
+	}
+	if (record.state == BDUS_DEV_STATE_INITIALIZED) {
+		return libbdus_error(EBUSY,
+			"The device with id %" PRIu64 " is not yet available.",
+			dev_id);
+	}
+	if (!(record.device.operations & KBDUS_OP_WRITE_LIKE))
+		return 0;
+	return libbdus_loop_flush(record.path);
+}
+
+static int fuse_destroy(uint64_t dev_id)
+{
+	return take_apart(dev_id, REMOVE_TIMEOUT_MS);
+}
+
+static int fuse_terminate_driver(uint64_t dev_id)
+{
+	struct libbdus_record record;
+	int ret = read_record(dev_id, &record);
+
+	if (!ret)
+		abort_device(dev_id, &record);
+	return ret;
+}
+
+static int fuse_get_info(uint64_t dev_id, struct bdus_dev_info *info)
+{
+	struct kbdus_device_info found = { .state = 0 };
+	struct libbdus_record record;
+	int ret = read_record(dev_id, &record);
+
+	if (ret)
+		return ret;
+
+	found.config.device = record.device;
+	found.state = record.state;
+	found.driver_pid = record.driver_pid;
+	found.read_only = !(record.device.operations & KBDUS_OP_WRITE_LIKE);
+	if (record.state == BDUS_DEV_STATE_TERMINATED)
+		found.service = BDUS_SERVICE_STATE_NONE;
+	else
+		found.service = record.is_driven ? BDUS_SERVICE_STATE_SERVED :
+						   BDUS_SERVICE_STATE_ORPHAN;
+
+	libbdus_info_translate(&found, info);
+	snprintf(info->path, sizeof(info->path), "%s", record.path);
+	snprintf(info->backend, sizeof(info->backend), "%s", record.backend);
+	info->sessions = 1;
+	libbdus_loop_count(record.numbers[LOOP_NUMBER], &info->requests,
+			   &info->requests_with_driver_now);
+	return 0;
+}
+
+static const struct libbdus_management management = {
+	.flush = fuse_flush,
+	.destroy = fuse_destroy,
+	.terminate_driver = fuse_terminate_driver,
+	.get_info = fuse_get_info,
+};
+
+const struct libbdus_backend libbdus_backend_fuse = {
+	.traits = {
+		.name = "fuse",
+		.node = "/dev/loopN",
+		.min_kernel = "5.10",
+#ifdef LIBBDUS_HAVE_FUSE
+		.is_built_in = true,
+#endif
+	},
+	.management = &management,
+	.open = fuse_open,
+	.create = fuse_create,
+	.stop = fuse_stop,
+	.mark_successful = fuse_mark_successful,
+	.close = fuse_close,
+};

@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * record.c: devices of which the library itself keeps track, because no module of
+ * ours does.
+ *
+ * Called by backends when they create devices, and by manage.c on behalf of
+ * anybody. A device is a directory, named by its id, that holds
+ *
+ *     device   what never changes: a line `key value` each
+ *     driver   state and process; its driver has byte 0 of it locked
+ *     lock     locked by whoever takes the device apart
+ *
+ * and beside them is `next`, the next id, so that ids are never used again. They
+ * are gone after a reboot, as the devices are. The driver's lock is one of an open
+ * file description: it passes on to a daemon that is forked off, ends with the
+ * last process that has it, and cannot be mistaken for another's. Trusts what it
+ * reads, which only root can write.
+ */
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "internal.h"
+
+const char *libbdus_record_directory = "/run/bdus";
+
+#define PATH_SIZE 128
+
+/* Written over in one piece, so always of the same length. */
+#define DRIVER_FORMAT "%10" PRIu32 " %10" PRIu32 "\n"
+#define DRIVER_SIZE 22
+
+#define MEMBER(key, member)                                                    \
+	{ key, offsetof(struct libbdus_record, member),                        \
+	  sizeof(((struct libbdus_record *)0)->member) }
+
+/* What stands in the file `device`, beside two texts. */
+static const struct member {
+	const char *key;
+	size_t offset;
+	size_t size;
+} members[] = {
+	MEMBER("id", device.seqnum),
+	MEMBER("size", device.size),
+	MEMBER("flags", device.flags),
+	MEMBER("logical-block-size", device.logical_block_size),
+	MEMBER("physical-block-size", device.physical_block_size),
+	MEMBER("operations", device.operations),
+	MEMBER("max-read-write-size", device.max_read_write_size),
+	MEMBER("max-write-same-size", device.max_write_same_size),
+	MEMBER("max-write-zeros-size", device.max_write_zeros_size),
+	MEMBER("max-discard-erase-size", device.max_discard_erase_size),
+	MEMBER("max-outstanding-requests", device.max_outstanding_requests),
+	MEMBER("index", device.index),
+	MEMBER("major", device.major),
+	MEMBER("minor", device.minor),
+	MEMBER("number-0", numbers[0]),
+	MEMBER("number-1", numbers[1]),
+};
+
+#define MEMBER_COUNT (sizeof(members) / sizeof(members[0]))
+
+static const char *make_path(char *path, uint64_t dev_id, const char *name)
+{
+	snprintf(path, PATH_SIZE, "%s/%" PRIu64 "%s%s", libbdus_record_directory,
+		 dev_id, *name ? "/" : "", name);
+	return path;
+}
+
+static int open_next(int flags)
+{
+	char path[PATH_SIZE];
+
+	snprintf(path, sizeof(path), "%s/next", libbdus_record_directory);
+	return open(path, flags | O_CLOEXEC, 0600);
+}
+
+/* The first id that was never used; that of a file which may be empty. */
+static uint64_t read_next(int fd)
+{
+	char text[32] = "";
+
+	if (fd < 0 || pread(fd, text, sizeof(text) - 1, 0) <= 0)
+		return LIBBDUS_FIRST_RECORDED_ID;
+	return strtoull(text, NULL, 10);
+}
+
+/* Take an id and make its directory. */
+static int take_id(uint64_t *dev_id)
+{
+	char text[32], path[PATH_SIZE];
+	int length, fd;
+	int ret = 0;
+
+	mkdir(libbdus_record_directory, 0700);
+	fd = open_next(O_RDWR | O_CREAT);
+	if (fd < 0) {
+		return libbdus_error_with_errno(errno,
+			"Failed to open %s/next", libbdus_record_directory);
+	}
+
+	flock(fd, LOCK_EX);
+	*dev_id = read_next(fd);
+	length = snprintf(text, sizeof(text), "%" PRIu64 "\n", *dev_id + 1);
+	if (pwrite(fd, text, length, 0) != length ||
+	    mkdir(make_path(path, *dev_id, ""), 0700)) {
+		ret = libbdus_error_with_errno(errno,
+			"Failed to take an id in %s", libbdus_record_directory);
+	}
+
+	close(fd);
+	return ret;
+}
+
+/* Ask for a lock, or with F_OFD_GETLK for whether somebody has it. */
+static int lock_byte(int fd, int command, struct flock *lock)
+{
+	int ret;
+
+	*lock = (struct flock){
+		.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1,
+	};
+	do {
+		ret = fcntl(fd, command, lock);
+	} while (ret && errno == EINTR);
+
+	return ret;
+}
+
+/*
+ * Take an id. The caller is its driver until the descriptor, which processes
+ * forked off get, is closed for the last time; libbdus_record_write() is to
+ * follow.
+ */
+int libbdus_record_create(uint64_t *dev_id, int *out_fd)
+{
+	char path[PATH_SIZE];
+	struct flock lock;
+	int ret;
+	int fd;
+
+	ret = take_id(dev_id);
+	if (ret)
+		return ret;
+
+	fd = open(make_path(path, *dev_id, "driver"),
+		  O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0 || lock_byte(fd, F_OFD_SETLK, &lock)) {
+		ret = libbdus_error_with_errno(errno, "Failed to lock %s", path);
+		if (fd >= 0)
+			close(fd);
+		libbdus_record_remove(*dev_id);
+		return ret;
+	}
+
+	fd = libbdus_daemonize_keep(fd);
+	if (fd < 0) {
+		libbdus_record_remove(*dev_id);
+		return libbdus_error_with_errno(-fd, "Failed to keep %s", path);
+	}
+
+	*out_fd = fd;
+	libbdus_record_set_state(fd, BDUS_DEV_STATE_INITIALIZED, getpid());
+	return 0;
+}
+
+static uint64_t get_member(const struct libbdus_record *record,
+			   const struct member *member)
+{
+	const char *place = (const char *)record + member->offset;
+	uint64_t number = 0;
+	uint32_t word;
+
+	if (member->size == sizeof(number)) {
+		memcpy(&number, place, sizeof(number));
+		return number;
+	}
+	memcpy(&word, place, sizeof(word));
+	return word;
+}
+
+static void set_member(struct libbdus_record *record,
+		       const struct member *member, uint64_t number)
+{
+	char *place = (char *)record + member->offset;
+	uint32_t word = (uint32_t)number;
+
+	if (member->size == sizeof(number))
+		memcpy(place, &number, sizeof(number));
+	else
+		memcpy(place, &word, sizeof(word));
+}
+
+/* Say what the device is, once. It is one that others see from then on. */
+int libbdus_record_write(const struct libbdus_record *record)
+{
+	const uint64_t id = record->device.seqnum;
+	char new_path[PATH_SIZE], path[PATH_SIZE];
+	FILE *file = fopen(make_path(new_path, id, "device.new"), "we");
+	bool is_written;
+
+	if (!file)
+		return libbdus_error_with_errno(errno, "Failed to make %s",
+						new_path);
+
+	fprintf(file, "backend %s\npath %s\n", record->backend, record->path);
+	for (size_t i = 0; i < MEMBER_COUNT; ++i)
+		fprintf(file, "%s %" PRIu64 "\n", members[i].key,
+			get_member(record, &members[i]));
+
+	is_written = !ferror(file);
+	is_written = !fclose(file) && is_written;
+	if (!is_written || rename(new_path, make_path(path, id, "device"))) {
+		return libbdus_error_with_errno(errno, "Failed to write %s",
+						new_path);
+	}
+	return 0;
+}
+
+/* Say in what state the device is, and which process is its driver. May come from
+ * one without privileges. */
+void libbdus_record_set_state(int fd, uint32_t state, int driver_pid)
+{
+	char text[DRIVER_SIZE + 1];
+	ssize_t written;
+
+	snprintf(text, sizeof(text), DRIVER_FORMAT, state,
+		 (uint32_t)driver_pid);
+	written = pwrite(fd, text, DRIVER_SIZE, 0);
+	/* The first time, reading it tells; later, the room is there. */
+	(void)written;
+}
+
+static void parse_line(struct libbdus_record *record, const char *key,
+		       const char *value)
+{
+	if (!strcmp(key, "backend"))
+		snprintf(record->backend, sizeof(record->backend), "%.15s",
+			 value);
+	if (!strcmp(key, "path"))
+		snprintf(record->path, sizeof(record->path), "%s", value);
+
+	for (size_t i = 0; i < MEMBER_COUNT; ++i) {
+		if (!strcmp(key, members[i].key))
+			set_member(record, &members[i],
+				   strtoull(value, NULL, 10));
+	}
+}
+
+static bool read_device(uint64_t dev_id, struct libbdus_record *record)
+{
+	char path[PATH_SIZE], key[64], value[64];
+	FILE *file = fopen(make_path(path, dev_id, "device"), "re");
+
+	if (!file)
+		return false;
+	while (fscanf(file, "%63s %63s", key, value) == 2)
+		parse_line(record, key, value);
+	fclose(file);
+	return true;
+}
+
+static bool read_driver(uint64_t dev_id, struct libbdus_record *record)
+{
+	char path[PATH_SIZE], text[DRIVER_SIZE + 1] = "";
+	int fd = open(make_path(path, dev_id, "driver"), O_RDWR | O_CLOEXEC);
+	struct flock lock;
+	bool is_read;
+
+	if (fd < 0)
+		return false;
+	is_read = pread(fd, text, DRIVER_SIZE, 0) == DRIVER_SIZE &&
+		  sscanf(text, "%" SCNu32 " %" SCNu32, &record->state,
+			 &record->driver_pid) == 2 &&
+		  !lock_byte(fd, F_OFD_GETLK, &lock);
+	record->is_driven = is_read && lock.l_type != F_UNLCK;
+	if (!record->is_driven)
+		record->driver_pid = 0;
+	close(fd);
+	return is_read;
+}
+
+static int is_missing(uint64_t dev_id)
+{
+	const int fd = open_next(O_RDONLY);
+	const uint64_t next = read_next(fd);
+
+	if (fd >= 0)
+		close(fd);
+	if (dev_id < LIBBDUS_FIRST_RECORDED_ID || dev_id >= next) {
+		return libbdus_error(EINVAL,
+			"There never was a device with id %" PRIu64 ".", dev_id);
+	}
+	return libbdus_error(ENODEV,
+		"The device with id %" PRIu64 " no longer exists.", dev_id);
+}
+
+static int require_root(void)
+{
+	if (geteuid() == 0)
+		return 0;
+	return libbdus_error(EPERM,
+		"Insufficient privileges: the effective user is not root.");
+}
+
+/* Read what is known now. */
+int libbdus_record_read(uint64_t dev_id, struct libbdus_record *record)
+{
+	int ret = require_root();
+
+	if (ret)
+		return ret;
+
+	*record = (struct libbdus_record){ .state = 0 };
+	if (!read_device(dev_id, record) || !read_driver(dev_id, record))
+		return is_missing(dev_id);
+	return 0;
+}
+
+/*
+ * Wait until nobody else takes the device apart. Closing the descriptor lets the
+ * next one do so. Fails with ENODEV if the device is gone.
+ */
+int libbdus_record_lock(uint64_t dev_id, int *out_fd)
+{
+	char path[PATH_SIZE];
+	int fd = open(make_path(path, dev_id, "lock"),
+		      O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	if (fd < 0 && errno == ENOENT)
+		return is_missing(dev_id);
+	if (fd < 0 || flock(fd, LOCK_EX)) {
+		int ret = libbdus_error_with_errno(errno, "Failed to lock %s",
+						   path);
+		if (fd >= 0)
+			close(fd);
+		return ret;
+	}
+
+	*out_fd = fd;
+	return 0;
+}
+
+/* Forget the device. */
+void libbdus_record_remove(uint64_t dev_id)
+{
+	static const char *const names[] = { "device", "device.new", "driver",
+					     "lock", "" };
+	char path[PATH_SIZE];
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); ++i)
+		remove(make_path(path, dev_id, names[i]));
+}
+
+/* Whether a directory's name is the id of a device at least that far. */
+static bool is_id_from(const char *name, uint64_t least, uint64_t *dev_id)
+{
+	if (!*name || name[strspn(name, "0123456789")])
+		return false;
+	*dev_id = strtoull(name, NULL, 10);
+	return *dev_id >= least;
+}
+
+/* Replace a number by the lowest id that is not below it. ENOENT without a
+ * message if there is none. */
+int libbdus_record_next(uint64_t *dev_id)
+{
+	struct libbdus_record record;
+	uint64_t lowest = UINT64_MAX, id;
+	struct dirent *entry;
+	DIR *directory;
+	int ret;
+
+	ret = require_root();
+	if (ret)
+		return ret;
+
+	directory = opendir(libbdus_record_directory);
+	while (directory && (entry = readdir(directory))) {
+		if (is_id_from(entry->d_name, *dev_id, &id) && id < lowest &&
+		    !libbdus_record_read(id, &record))
+			lowest = id;
+	}
+	if (directory)
+		closedir(directory);
+
+	if (lowest == UINT64_MAX)
+		return -ENOENT;
+	*dev_id = lowest;
+	return 0;
+}
+
+/* Find the device whose node has a number. ENOENT without a message if there is
+ * none. */
+int libbdus_record_find(uint32_t major, uint32_t minor, uint64_t *dev_id)
+{
+	struct libbdus_record record;
+	uint64_t id;
+	int ret;
+
+	for (id = 0; !(ret = libbdus_record_next(&id)); ++id) {
+		ret = libbdus_record_read(id, &record);
+		if (!ret && record.device.major == major &&
+		    record.device.minor == minor &&
+		    record.state != BDUS_DEV_STATE_TERMINATED) {
+			*dev_id = id;
+			return 0;
+		}
+	}
+	return ret;
+}
