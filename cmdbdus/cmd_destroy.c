@@ -62,32 +62,47 @@ static int parse(const struct command *command, int argc, char **argv,
 	return STATUS_OK;
 }
 
+/* Returns whether the device may be destroyed now. `is_gone` says that it need not
+ * be. */
+static bool flush(const struct request *request, uint64_t id, const char *name,
+		  bool *is_gone)
+{
+	*is_gone = false;
+	/* Nothing of what it holds can be written any more. */
+	if (request->skip_flush || is_lost(id))
+		return true;
+	announce(request->is_quiet, name, "Flushing device...");
+	switch (flush_device(id, &request->flush)) {
+	case FLUSH_FAILED:
+		return false;
+	case FLUSH_GONE:
+		*is_gone = true;
+		announce(request->is_quiet, name,
+			 "The device no longer exists.");
+		return true;
+	default:
+		return true;
+	}
+}
+
 static bool destroy(const struct request *request, uint64_t id,
 		    bool is_one_of_several)
 {
-	if (!request->skip_flush) {
-		enum flush_result result;
+	char name_space[TARGET_NAME_SIZE];
+	const char *name = is_one_of_several ? name_space : NULL;
+	bool is_gone;
 
-		announce(request->is_quiet, is_one_of_several, id,
-			 "Flushing device...");
-		result = flush_device(id, &request->flush);
-		if (result == FLUSH_FAILED)
+	target_name(id, name_space, sizeof(name_space));
+	if (!flush(request, id, name, &is_gone))
+		return false;
+	if (!is_gone) {
+		announce(request->is_quiet, name, "Destroying device...");
+		if (!bdus_destroy_dev(id)) {
+			print_error("%s", bdus_get_error_message());
 			return false;
-		if (result == FLUSH_GONE) {
-			announce(request->is_quiet, is_one_of_several, id,
-				 "The device no longer exists.");
-			announce(request->is_quiet, is_one_of_several, id,
-				 "Done.");
-			return true;
 		}
 	}
-	announce(request->is_quiet, is_one_of_several, id,
-		 "Destroying device...");
-	if (!bdus_destroy_dev(id)) {
-		print_error("%s", bdus_get_error_message());
-		return false;
-	}
-	announce(request->is_quiet, is_one_of_several, id, "Done.");
+	announce(request->is_quiet, name, "Done.");
 	return true;
 }
 

@@ -55,16 +55,21 @@ static int parse(const struct command *command, int argc, char **argv,
 	return STATUS_OK;
 }
 
-static bool flush(const struct request *request, uint64_t id, bool is_one_of_several)
+static bool flush(const struct request *request, uint64_t id,
+		  bool is_one_of_several)
 {
-	announce(request->is_quiet, is_one_of_several, id, "Flushing device...");
+	char name_space[TARGET_NAME_SIZE];
+	const char *name = is_one_of_several ? name_space : NULL;
+
+	target_name(id, name_space, sizeof(name_space));
+	announce(request->is_quiet, name, "Flushing device...");
 	switch (flush_device(id, &request->flush)) {
 	case FLUSH_DONE:
-		announce(request->is_quiet, is_one_of_several, id, "Done.");
+		announce(request->is_quiet, name, "Done.");
 		return true;
 	case FLUSH_GONE:
 		if (request->all) {
-			announce(request->is_quiet, true, id,
+			announce(request->is_quiet, name_space,
 				 "The device no longer exists.");
 			return true;
 		}

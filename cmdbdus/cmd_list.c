@@ -8,8 +8,8 @@
 
 /* What one wants to see first: what is there, whether it works, and if not, why. */
 static const char columns[] =
-	"path,id,size,state,driver-pid,driver,protocol,recoverable,read-only,"
-	"openers,timed-out,mountpoints";
+	"path,id,size,state,driver-pid,driver,backend,protocol,recoverable,"
+	"read-only,openers,timed-out,mountpoints";
 
 static int run(const struct command *command, int argc, char **argv)
 {

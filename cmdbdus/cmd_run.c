@@ -219,7 +219,8 @@ static int find_name(const struct command *command, int argc, char **argv,
 		} else if (strcmp(argv[i], "--") == 0) {
 			i++;
 			break;
-		} else if (strcmp(argv[i], "--replace") == 0) {
+		} else if (strcmp(argv[i], "--replace") == 0 ||
+			   strcmp(argv[i], "--backend") == 0) {
 			i++;
 		} else if (strcmp(argv[i], "--help") == 0) {
 			return usage_error(command, "'--help' must be alone or "
@@ -227,7 +228,8 @@ static int find_name(const struct command *command, int argc, char **argv,
 		} else if (strcmp(argv[i], "-f") != 0 &&
 			   strcmp(argv[i], "--foreground") != 0 &&
 			   strcmp(argv[i], "--log") != 0 &&
-			   strncmp(argv[i], "--replace=", 10) != 0) {
+			   strncmp(argv[i], "--replace=", 10) != 0 &&
+			   strncmp(argv[i], "--backend=", 10) != 0) {
 			return usage_error(command, "unknown option '%s'",
 					   argv[i]);
 		}
@@ -302,6 +304,8 @@ const struct command command_run = {
 		"  -f, --foreground       stay in the foreground\n"
 		"      --replace DEVICE   take over an existing device, by path or "
 		"id\n"
+		"      --backend NAME     what makes the device; see 'bdus version "
+		"--backends'\n"
 		"      --log              write a line for each callback\n"
 		"  -l, --list             list the drivers that there are\n"
 		"      --help             show this\n"

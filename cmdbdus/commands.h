@@ -38,6 +38,9 @@ enum flush_result {
 	FLUSH_FAILED,
 };
 
+/** Whether the device has lost its driver for good. */
+bool is_lost(uint64_t id);
+
 enum flush_result flush_device(uint64_t id, const struct flush_options *options);
 
 /** Parse a positive number of seconds. */
@@ -58,12 +61,15 @@ struct targets {
 bool targets_get(struct targets *targets, char **words, size_t word_count);
 void targets_put(struct targets *targets);
 
-/**
- * Say what is being done to a device, if `is_quiet` is not set. Names the device
- * if it is one of several.
- */
-void announce(bool is_quiet, bool is_one_of_several, uint64_t id,
-	      const char *text);
+/** Room for what target_name() finds. */
+#define TARGET_NAME_SIZE 64
+
+/** How people call a device: by its path, or its id if it is gone. */
+void target_name(uint64_t id, char *out, size_t size);
+
+/** Say what is being done to a device, unless `is_quiet`. Says which one if it has
+ *  a name. */
+void announce(bool is_quiet, const char *name, const char *text);
 
 /* listing.c */
 

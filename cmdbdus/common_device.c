@@ -14,8 +14,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Minor numbers of a device and its partitions. */
+/* Minor numbers of a device of the module and its partitions. */
 #define MINORS_PER_DEVICE 256
+
+/* Whether a device number is that of the device, or of a partition if those are
+ * numbered behind it. The others are found by the names of their nodes. */
+static bool is_number_of(unsigned int major, unsigned int minor,
+			 const struct bdus_dev_info *info)
+{
+	unsigned int count =
+		strcmp(info->backend, "kbdus") == 0 ? MINORS_PER_DEVICE : 1;
+
+	return major == info->major && minor >= info->minor &&
+	       minor - info->minor < count;
+}
 
 static const char *state_word(const struct bdus_dev_info *info)
 {
@@ -97,8 +109,7 @@ static char *match_mount(char *line, const struct bdus_dev_info *info)
 	strsep(&source, " ");
 	source = source ? strsep(&source, " ") : NULL;
 	unescape(words[4]);
-	if (major == info->major && minor >= info->minor &&
-	    minor - info->minor < MINORS_PER_DEVICE)
+	if (is_number_of(major, minor, info))
 		return words[4];
 	return source && is_node_of(source, info) ? words[4] : NULL;
 }

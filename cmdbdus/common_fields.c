@@ -45,6 +45,11 @@ static const char *text_protocol(const struct device *device)
 	return device->info.protocol;
 }
 
+static const char *text_backend(const struct device *device)
+{
+	return device->info.backend;
+}
+
 static const char *text_mountpoints(const struct device *device)
 {
 	return device->mountpoints ? device->mountpoints : "";
@@ -71,6 +76,7 @@ const struct field fields[] = {
 	{ "service", FIELD_WORD, WORD(service, text_service), "who serves it" },
 	{ "driver-pid", FIELD_NUMBER, AT(driver_pid), "process of the driver" },
 	{ "driver", FIELD_TEXT, TEXT(text_driver), "name of that process" },
+	{ "backend", FIELD_TEXT, TEXT(text_backend), "what made the device" },
 	{ "protocol", FIELD_TEXT, TEXT(text_protocol),
 	  "how the driver talks to the module" },
 	{ "recoverable", FIELD_BOOL, AT(recoverable),

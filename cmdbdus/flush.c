@@ -120,6 +120,15 @@ static bool is_without_driver(uint64_t id)
 		info.service == BDUS_SERVICE_STATE_EXPIRED);
 }
 
+bool is_lost(uint64_t id)
+{
+	struct bdus_dev_info info;
+
+	return bdus_get_dev_info(id, &info) && !info.recoverable &&
+	       (info.service == BDUS_SERVICE_STATE_ORPHAN ||
+		info.service == BDUS_SERVICE_STATE_EXPIRED);
+}
+
 /* Returns how many seconds it has been given and used up, or 0. */
 static uint64_t exceeded_limit(struct flush *flush,
 			       const struct flush_options *options)
@@ -142,6 +151,12 @@ static uint64_t exceeded_limit(struct flush *flush,
 
 static void print_advice(uint64_t id)
 {
+	if (is_lost(id)) {
+		fprintf(stderr,
+			"The device has no driver and cannot get one. 'bdus "
+			"destroy %" PRIu64 "' removes it.\n", id);
+		return;
+	}
 	fprintf(stderr,
 		"The device has no driver. Start one with 'bdus run DRIVER "
 		"--replace %" PRIu64 "', or\ngive up what was not written with "

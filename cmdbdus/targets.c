@@ -25,20 +25,29 @@ static bool add(struct targets *targets, uint64_t id)
 	return true;
 }
 
+static bool is_any_backend_usable(void)
+{
+	struct bdus_backend_info info;
+
+	for (uint32_t i = 0; bdus_get_backend_info(i, &info); i++)
+		if (info.is_usable)
+			return true;
+	return false;
+}
+
 static bool add_all(struct targets *targets)
 {
 	struct bdus_version version;
 	uint64_t id;
 
-	/* ENOENT below means "no more devices" only if the module is there. */
-	if (!bdus_get_kbdus_version(&version)) {
-		print_error("%s", bdus_get_error_message());
-		return false;
-	}
 	for (id = 0; bdus_get_next_dev(&id); id++)
 		if (!add(targets, id))
 			return false;
-	if (errno == ENOENT)
+	if (errno == ENOENT && targets->count > 0)
+		return true;
+	/* That there are none may be because there is nothing to make them. */
+	if (errno == ENOENT && (is_any_backend_usable() ||
+				bdus_get_kbdus_version(&version)))
 		return true;
 	print_error("%s", bdus_get_error_message());
 	return false;
@@ -65,13 +74,22 @@ void targets_put(struct targets *targets)
 	free(targets->ids);
 }
 
-void announce(bool is_quiet, bool is_one_of_several, uint64_t id,
-	      const char *text)
+void target_name(uint64_t id, char *out, size_t size)
+{
+	struct bdus_dev_info info;
+
+	if (bdus_get_dev_info(id, &info))
+		snprintf(out, size, "%s", info.path);
+	else
+		snprintf(out, size, "device %" PRIu64, id);
+}
+
+void announce(bool is_quiet, const char *name, const char *text)
 {
 	if (is_quiet)
 		return;
-	if (is_one_of_several)
-		printf("/dev/bdus-%" PRIu64 ": ", id);
+	if (name)
+		printf("%s: ", name);
 	printf("%s\n", text);
 	/* People watch, also through a pipe. */
 	fflush(stdout);

@@ -11,6 +11,7 @@
 #include "driver.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -213,6 +214,8 @@ static void print_help(const struct driver *driver)
 	       "Options:\n"
 	       "  -f, --foreground             stay in the foreground\n"
 	       "      --replace ID|PATH        take over an existing device\n"
+	       "      --backend NAME           what makes the device: auto, kbdus, "
+	       "fuse\n"
 	       "      --log                    write a line for each callback\n"
 	       "      --help                   show this\n"
 	       "\n"
@@ -265,6 +268,17 @@ static int parse_replace(const struct driver *driver, const char *value,
 	return DRIVER_EXIT_FAILURE;
 }
 
+/* The library reads it where it reads what people set themselves. */
+static int set_backend(const struct driver *driver, const char *name)
+{
+	if (*name == '\0')
+		return driver_usage_error(driver, "--backend needs a name");
+	if (setenv("BDUS_BACKEND", name, 1) == 0)
+		return DRIVER_EXIT_OK;
+	driver_error("%s", strerror(errno));
+	return DRIVER_EXIT_FAILURE;
+}
+
 static int check_run(const struct driver *driver, const struct driver_run *run)
 {
 	if (driver->only_driver && run->is_replacement)
@@ -301,6 +315,11 @@ int driver_parse(const struct driver *driver, int argc, char **argv,
 			replace = i + 1 < argc ? argv[++i] : "";
 		else if (strncmp(word, "--replace=", 10) == 0)
 			replace = word + 10;
+		else if (strcmp(word, "--backend") == 0)
+			status = set_backend(driver,
+					     i + 1 < argc ? argv[++i] : "");
+		else if (strncmp(word, "--backend=", 10) == 0)
+			status = set_backend(driver, word + 10);
 		else if (*word == '-')
 			status = driver_usage_error(driver, "unknown option '%s'",
 						    word);

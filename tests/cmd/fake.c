@@ -128,6 +128,8 @@ bool bdus_get_next_dev_0_1_3_(uint64_t *dev_id)
 {
 	unsigned int state, service;
 
+	if (getenv("FAKE_NO_MODULE"))
+		return fail(ENOENT, "no module");
 	return find(*dev_id, dev_id, &state, &service) ||
 	       fail(ENOENT, "no more");
 }
@@ -151,7 +153,26 @@ bool bdus_get_dev_info_0_1_3_(uint64_t dev_id, struct bdus_dev_info *out_info,
 	find(dev_id, &found, &state, &service);
 	info.state = state;
 	info.service = service;
+	snprintf(info.backend, sizeof(info.backend), "kbdus");
 	snprintf(info.path, sizeof(info.path), "/dev/bdus-%" PRIu64, dev_id);
+	memcpy(out_info, &info, info_size);
+	return true;
+}
+
+bool bdus_get_backend_info_0_1_3_(uint32_t index,
+				  struct bdus_backend_info *out_info,
+				  size_t info_size)
+{
+	struct bdus_backend_info info = {
+		.name = "kbdus", .node = "/dev/bdus-N", .min_kernel = "1.2",
+		.is_built_in = true, .has_ioctl = true,
+	};
+
+	if (index > 0)
+		return fail(ENOENT, "no more backends");
+	info.is_usable = !getenv("FAKE_NO_MODULE");
+	if (!info.is_usable)
+		strcpy(info.reason, "no module");
 	memcpy(out_info, &info, info_size);
 	return true;
 }
