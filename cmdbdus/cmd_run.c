@@ -220,7 +220,8 @@ static int find_name(const struct command *command, int argc, char **argv,
 			i++;
 			break;
 		} else if (strcmp(argv[i], "--replace") == 0 ||
-			   strcmp(argv[i], "--backend") == 0) {
+			   strcmp(argv[i], "--backend") == 0 ||
+			   strcmp(argv[i], "--protocol") == 0) {
 			i++;
 		} else if (strcmp(argv[i], "--help") == 0) {
 			return usage_error(command, "'--help' must be alone or "
@@ -229,7 +230,8 @@ static int find_name(const struct command *command, int argc, char **argv,
 			   strcmp(argv[i], "--foreground") != 0 &&
 			   strcmp(argv[i], "--log") != 0 &&
 			   strncmp(argv[i], "--replace=", 10) != 0 &&
-			   strncmp(argv[i], "--backend=", 10) != 0) {
+			   strncmp(argv[i], "--backend=", 10) != 0 &&
+			   strncmp(argv[i], "--protocol=", 11) != 0) {
 			return usage_error(command, "unknown option '%s'",
 					   argv[i]);
 		}
@@ -306,6 +308,8 @@ const struct command command_run = {
 		"id\n"
 		"      --backend NAME     what makes the device; see 'bdus version "
 		"--backends'\n"
+		"      --protocol NAME    how the driver talks to the module: ioctl, "
+		"mmap or uds\n"
 		"      --log              write a line for each callback\n"
 		"  -l, --list             list the drivers that there are\n"
 		"      --help             show this\n"

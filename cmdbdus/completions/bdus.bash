@@ -57,11 +57,16 @@ _bdus_offer_columns() {
 _bdus_run() {
 	local i
 	for ((i = 2; i < COMP_CWORD; i++)); do
-		[[ ${COMP_WORDS[i]} == -* || ${COMP_WORDS[i - 1]} == --replace ]] ||
+		[[ ${COMP_WORDS[i]} == -* ||
+			${COMP_WORDS[i - 1]} == --@(replace|backend|protocol) ]] ||
 			break
 	done
 	if [[ ${COMP_WORDS[COMP_CWORD - 1]} == --replace ]]; then
 		_bdus_offer_devices
+	elif [[ ${COMP_WORDS[COMP_CWORD - 1]} == --backend ]]; then
+		_bdus_offer auto kbdus fuse
+	elif [[ ${COMP_WORDS[COMP_CWORD - 1]} == --protocol ]]; then
+		_bdus_offer ioctl mmap uds
 	elif ((i < COMP_CWORD)); then
 		local -a keys
 		mapfile -t keys < <(bdus run "${COMP_WORDS[i]}" --help 2>/dev/null |
@@ -72,13 +77,15 @@ _bdus_run() {
 			mapfile -t COMPREPLY < <(compgen -f -- \
 				"${COMP_WORDS[COMP_CWORD]#=}")
 		else
-			_bdus_offer --foreground --replace --log "${keys[@]}"
+			_bdus_offer --foreground --replace --backend --protocol \
+				--log "${keys[@]}"
 			[[ ${COMPREPLY[0]-} == *= ]] && compopt -o nospace 2>/dev/null
 		fi
 	else
 		local -a drivers
 		mapfile -t drivers < <(_bdus_drivers)
-		_bdus_offer --foreground --replace --log --list "${drivers[@]}"
+		_bdus_offer --foreground --replace --backend --protocol --log \
+			--list "${drivers[@]}"
 	fi
 }
 

@@ -216,6 +216,8 @@ static void print_help(const struct driver *driver)
 	       "      --replace ID|PATH        take over an existing device\n"
 	       "      --backend NAME           what makes the device: auto, kbdus, "
 	       "fuse\n"
+	       "      --protocol NAME          how it talks to the module: ioctl, "
+	       "mmap, uds\n"
 	       "      --log                    write a line for each callback\n"
 	       "      --help                   show this\n"
 	       "\n"
@@ -268,12 +270,35 @@ static int parse_replace(const struct driver *driver, const char *value,
 	return DRIVER_EXIT_FAILURE;
 }
 
-/* The library reads it where it reads what people set themselves. */
-static int set_backend(const struct driver *driver, const char *name)
+/* What the library reads where it reads what people set themselves. */
+static const struct {
+	const char *option;
+	const char *variable;
+} environment_options[] = {
+	{ "--backend", "BDUS_BACKEND" },
+	{ "--protocol", "BDUS_PROTOCOL" },
+	{ NULL, NULL },
+};
+
+/* Which of them a word is, with or without a value; NULL if none. */
+static const char *find_variable(const char *word)
 {
-	if (*name == '\0')
-		return driver_usage_error(driver, "--backend needs a name");
-	if (setenv("BDUS_BACKEND", name, 1) == 0)
+	const size_t length = strcspn(word, "=");
+
+	for (size_t i = 0; environment_options[i].option; i++)
+		if (strlen(environment_options[i].option) == length &&
+		    strncmp(environment_options[i].option, word, length) == 0)
+			return environment_options[i].variable;
+	return NULL;
+}
+
+static int set_variable(const struct driver *driver, const char *word,
+			const char *value)
+{
+	if (*value == '\0')
+		return driver_usage_error(driver, "%.*s needs a name",
+					  (int)strcspn(word, "="), word);
+	if (setenv(find_variable(word), value, 1) == 0)
 		return DRIVER_EXIT_OK;
 	driver_error("%s", strerror(errno));
 	return DRIVER_EXIT_FAILURE;
@@ -315,11 +340,12 @@ int driver_parse(const struct driver *driver, int argc, char **argv,
 			replace = i + 1 < argc ? argv[++i] : "";
 		else if (strncmp(word, "--replace=", 10) == 0)
 			replace = word + 10;
-		else if (strcmp(word, "--backend") == 0)
-			status = set_backend(driver,
-					     i + 1 < argc ? argv[++i] : "");
-		else if (strncmp(word, "--backend=", 10) == 0)
-			status = set_backend(driver, word + 10);
+		else if (find_variable(word) && strchr(word, '='))
+			status = set_variable(driver, word,
+					      strchr(word, '=') + 1);
+		else if (find_variable(word))
+			status = set_variable(driver, word,
+					      i + 1 < argc ? argv[++i] : "");
 		else if (*word == '-')
 			status = driver_usage_error(driver, "unknown option '%s'",
 						    word);
