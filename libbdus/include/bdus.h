@@ -886,8 +886,9 @@ struct bdus_backend_info {
 	/** @brief Whether bdus_ops::fua_write is called. If not, `write` and
 	 *  `flush` are instead. */
 	bool has_fua_write;
-	/** @brief Whether bdus_ops::discard is called even if `write_zeros` is
-	 *  there. If not, that is called instead, with `may_unmap`. */
+	/** @brief Whether discards and zeroing are told apart. If not,
+	 *  bdus_ops::write_zeros with `may_unmap` is called for both if it is
+	 *  there, and bdus_ops::discard only if it is not. */
 	bool has_discard;
 	/** @brief Whether bdus_ops::secure_erase is called. */
 	bool has_secure_erase;

@@ -189,9 +189,9 @@ static int mount_fuse(const struct libbdus_session *session)
 			     sizeof(options) / sizeof(options[0]));
 }
 
-/* Open the file that ends a connection when written to. It ends that one only,
- * whichever has the number later. */
-static int open_abort(uint32_t connection)
+/* Open a file of a connection, by which it can be watched and ended. It is about
+ * that one only, whichever has the number later. */
+static int open_control(uint32_t connection, const char *file, int flags)
 {
 	char name[32];
 	int mount, fd;
@@ -200,8 +200,8 @@ static int open_abort(uint32_t connection)
 	if (mount < 0)
 		return mount;
 
-	snprintf(name, sizeof(name), "%" PRIu32 "/abort", connection);
-	fd = openat(mount, name, O_WRONLY | O_CLOEXEC);
+	snprintf(name, sizeof(name), "%" PRIu32 "/%s", connection, file);
+	fd = openat(mount, name, flags | O_CLOEXEC);
 	if (fd < 0)
 		fd = -errno;
 	close(mount);
@@ -241,7 +241,7 @@ static int make_connection(const struct libbdus_session *session,
 	}
 	record->numbers[CONNECTION] = status.stx_dev_minor;
 
-	fd = open_abort(status.stx_dev_minor);
+	fd = open_control(status.stx_dev_minor, "abort", O_WRONLY);
 	if (fd < 0) {
 		return libbdus_error_with_errno(-fd,
 			"Failed to find a FUSE connection");
@@ -294,7 +294,7 @@ static int fuse_create(struct libbdus_session *session)
 		.abort_fd = -1,
 		.mount_fd = -1,
 		.loop = { .fd = -1, .max_sectors_fd = -1, .discard_fd = -1,
-			  .write_zeroes_fd = -1 },
+			  .write_zeroes_fd = -1, .write_cache_fd = -1 },
 	};
 	session->holding = fuse;
 
@@ -328,14 +328,15 @@ struct attachment {
 	struct loop_config config;
 	/* In KiB, as a text; empty for what the kernel says. */
 	char max_sectors[16];
-	/* Zeros that may be given up and discards look the same to us. These say
-	 * which of them is what comes. */
-	bool wants_no_discards;
+	/* What was written is durable, so that nobody need flush. */
+	bool wants_no_flushes;
+	/* Zeroing that may give space up and discarding look the same to us. This
+	 * says that there must be none of the former. */
 	bool wants_no_zeroing;
 };
 
 enum { CHILD_MOUNT, CHILD_LOOP, CHILD_MAX_SECTORS, CHILD_DISCARD,
-       CHILD_WRITE_ZEROES };
+       CHILD_WRITE_ZEROES, CHILD_WRITE_CACHE };
 
 static bool write_text(int fd, const char *text, size_t length)
 {
@@ -350,7 +351,8 @@ static bool has_zeroing(void)
 }
 
 /*
- * Make the loop device do without zeroing: asked to zero, it is told by
+ * Make the loop device do without zeroing, if the kernel (from 6.11 on) lets itself
+ * be told; it does without discarding, too, where not: asked to zero, it is told by
  * protocol_fuse.c that this is not supported, and asks no more. What it writes
  * instead, protocol_fuse.c does not pass on.
  */
@@ -365,14 +367,16 @@ static bool forgo_zeroing(const struct attachment *attachment)
 static bool adjust_queue(const struct attachment *attachment)
 {
 	const char *const max_sectors = attachment->max_sectors;
-	bool wants_no_discards = attachment->wants_no_discards;
 
 	if (max_sectors[0] && !write_text(CHILD_MAX_SECTORS, max_sectors,
 					  strlen(max_sectors)))
 		return false;
+	/* Kernels that cannot be told ask once: see do_fsync(). */
+	if (attachment->wants_no_flushes)
+		write_text(CHILD_WRITE_CACHE, "write through", 13);
 	if (attachment->wants_no_zeroing && !forgo_zeroing(attachment))
-		wants_no_discards = true;
-	return !wants_no_discards || write_text(CHILD_DISCARD, "0", 1);
+		return write_text(CHILD_DISCARD, "0", 1);
+	return true;
 }
 
 static struct libbdus_outcome attach_loop(const void *argument)
@@ -426,10 +430,9 @@ static void describe_attachment(const struct libbdus_session *session,
 		snprintf(out->max_sectors, sizeof(out->max_sectors), "%" PRIu32,
 			 device->max_read_write_size / 1024);
 
-	if (device->operations & KBDUS_OP_WRITE_ZEROS)
-		out->wants_no_discards = !(device->operations & KBDUS_OP(DISCARD));
-	else
-		out->wants_no_zeroing = device->operations & KBDUS_OP(DISCARD);
+	out->wants_no_flushes = !(device->operations & KBDUS_OP(FLUSH));
+	out->wants_no_zeroing = (device->operations & KBDUS_OP(DISCARD)) &&
+				!(device->operations & KBDUS_OP_WRITE_ZEROS);
 }
 
 /* Called by protocol_fuse.c, which serves the file meanwhile. */
@@ -443,7 +446,8 @@ int libbdus_fuse_begin_attaching(const struct libbdus_session *session,
 		.argument = &attachment,
 		.fds = { fuse->mount_fd, fuse->loop.fd,
 			 fuse->loop.max_sectors_fd, fuse->loop.discard_fd,
-			 fuse->loop.write_zeroes_fd },
+			 fuse->loop.write_zeroes_fd,
+			 fuse->loop.write_cache_fd },
 	};
 	int ret;
 
@@ -485,25 +489,52 @@ static void make_name(char name[32], uint64_t dev_id)
 }
 
 /*
- * End the connection of a device, if there still is one. Its number may have
- * passed to another file system: so the file is opened first, which is bound to
- * the connection of that moment, and then there must be somebody who has kept ours
- * alive since before: the loop device or, by its descriptor of the mount, the
- * driver.
+ * Open a file of the connection of a device. Its number may have passed to another
+ * file system: so the file is opened first, which is bound to the connection of
+ * that moment, and then there must be somebody who has kept ours alive since
+ * before: the loop device or, by its descriptor of the mount, the driver. Negative
+ * if the connection is gone.
  */
-static void abort_device(uint64_t dev_id, const struct libbdus_record *record)
+static int open_control_of(uint64_t dev_id, const struct libbdus_record *record,
+			   const char *file, int flags)
 {
-	const int fd = open_abort(record->numbers[CONNECTION]);
+	const int fd = open_control(record->numbers[CONNECTION], file, flags);
 	struct libbdus_record now;
 	char name[32];
 
 	if (fd < 0)
-		return;
+		return fd;
 	make_name(name, dev_id);
 	if (libbdus_loop_is_backed_by(record->numbers[LOOP_NUMBER], name) ||
 	    (!libbdus_record_read(dev_id, &now) && now.is_driven))
-		abort_connection(fd);
+		return fd;
 	close(fd);
+	return -ENOENT;
+}
+
+static void abort_device(uint64_t dev_id, const struct libbdus_record *record)
+{
+	const int fd = open_control_of(dev_id, record, "abort", O_WRONLY);
+
+	if (fd >= 0) {
+		abort_connection(fd);
+		close(fd);
+	}
+}
+
+/* Count the requests that the driver has not answered. */
+static uint32_t count_waiting(uint64_t dev_id,
+			      const struct libbdus_record *record)
+{
+	const int fd = open_control_of(dev_id, record, "waiting", O_RDONLY);
+	char text[32] = "";
+	ssize_t length;
+
+	if (fd < 0)
+		return 0;
+	length = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	return length > 0 ? (uint32_t)strtoul(text, NULL, 10) : 0;
 }
 
 static uint64_t now_ms(void)
@@ -712,8 +743,9 @@ static int fuse_get_info(uint64_t dev_id, struct bdus_dev_info *info)
 	snprintf(info->path, sizeof(info->path), "%s", record.path);
 	snprintf(info->backend, sizeof(info->backend), "%s", record.backend);
 	info->sessions = 1;
-	libbdus_loop_count(record.numbers[LOOP_NUMBER], &info->requests,
-			   &info->requests_with_driver_now);
+	info->requests = libbdus_loop_count(record.numbers[LOOP_NUMBER]);
+	info->requests_with_driver_now = count_waiting(dev_id, &record);
+	info->requests += info->requests_with_driver_now;
 	return 0;
 }
 

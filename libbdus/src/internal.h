@@ -347,7 +347,7 @@ struct libbdus_outcome {
 	int step;
 };
 
-#define LIBBDUS_CHILD_FDS 5
+#define LIBBDUS_CHILD_FDS 6
 
 /* What a child gets to do, and with what. */
 struct libbdus_task {
@@ -380,6 +380,7 @@ struct libbdus_loop {
 	int max_sectors_fd;
 	int discard_fd;
 	int write_zeroes_fd;
+	int write_cache_fd;
 };
 
 int libbdus_loop_probe(void);
@@ -390,7 +391,7 @@ bool libbdus_loop_is_bound(uint32_t number);
 void libbdus_loop_clear(uint32_t number);
 int libbdus_loop_remove(uint32_t number);
 int libbdus_loop_flush(const char *path);
-void libbdus_loop_count(uint32_t number, uint64_t *requests, uint32_t *now);
+uint64_t libbdus_loop_count(uint32_t number);
 
 /* ---- backend_fuse.c, protocol_fuse.c: files in user space ---- */
 

@@ -119,7 +119,7 @@ int libbdus_loop_reserve(struct libbdus_loop *loop)
 
 	*loop = (struct libbdus_loop){
 		.fd = -1, .max_sectors_fd = -1, .discard_fd = -1,
-		.write_zeroes_fd = -1,
+		.write_zeroes_fd = -1, .write_cache_fd = -1,
 	};
 	ret = add_device(&loop->number);
 	if (ret)
@@ -143,6 +143,8 @@ int libbdus_loop_reserve(struct libbdus_loop *loop)
 				      O_WRONLY);
 	loop->write_zeroes_fd = open_sysfs(
 		loop->number, "queue/write_zeroes_max_bytes", O_RDONLY);
+	loop->write_cache_fd = open_sysfs(loop->number, "queue/write_cache",
+					  O_WRONLY);
 	return 0;
 }
 
@@ -156,6 +158,7 @@ static void close_if_open(int *fd)
 /* Close what libbdus_loop_reserve() opened. The device stays. */
 void libbdus_loop_release(struct libbdus_loop *loop)
 {
+	close_if_open(&loop->write_cache_fd);
 	close_if_open(&loop->write_zeroes_fd);
 	close_if_open(&loop->discard_fd);
 	close_if_open(&loop->max_sectors_fd);
@@ -225,7 +228,7 @@ int libbdus_loop_flush(const char *path)
 	const struct libbdus_task task = {
 		.run = flush,
 		.argument = path,
-		.fds = { -1, -1, -1, -1, -1 },
+		.fds = { -1, -1, -1, -1, -1, -1 },
 	};
 	struct libbdus_outcome outcome;
 	struct libbdus_child child;
@@ -243,11 +246,10 @@ int libbdus_loop_flush(const char *path)
 	return 0;
 }
 
-/* Count the requests that were made so far, and those of them under way. */
-void libbdus_loop_count(uint32_t number, uint64_t *requests, uint32_t *now)
+/* Count the requests that were answered so far. */
+uint64_t libbdus_loop_count(uint32_t number)
 {
 	uint64_t reads = 0, writes = 0, discards = 0, flushes = 0;
-	uint32_t reading = 0, writing = 0;
 	char text[512];
 
 	if (read_sysfs(number, "stat", text, sizeof(text)))
@@ -256,9 +258,5 @@ void libbdus_loop_count(uint32_t number, uint64_t *requests, uint32_t *now)
 		       " %*u %*u %*u %*u %*u %*u %" SCNu64
 		       " %*u %*u %*u %" SCNu64,
 		       &reads, &writes, &discards, &flushes);
-	if (read_sysfs(number, "inflight", text, sizeof(text)))
-		sscanf(text, "%" SCNu32 " %" SCNu32, &reading, &writing);
-
-	*now = reading + writing;
-	*requests = reads + writes + discards + flushes + *now;
+	return reads + writes + discards + flushes;
 }
