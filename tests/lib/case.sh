@@ -33,10 +33,42 @@ wait_until() {
 # start DRIVER [KEY=VALUE...]: starts a driver in the background and sets DEV
 # (its node) and ID.
 start() {
-	DEV=$(bdus run "$@") || fail "bdus run $*"
-	ID=${DEV#/dev/bdus-}
+	fit "$@"
+	DEV=$(bdus run "${FITTED[@]}") || fail "bdus run ${FITTED[*]}"
+	set_id
 	[[ -b $DEV ]] || fail "no node $DEV"
 	uses_protocol
+}
+
+# fit DRIVER [KEY=VALUE...]: sets FITTED to these words, and if they leave it open
+# which callbacks the driver fault has, to all that the backend of the run can do.
+fit() {
+	FITTED=("$@")
+	[[ $1 != fault || ${BDUS_BACKEND:-kbdus} == kbdus || " $* " == *" ops="* ]] ||
+		FITTED+=("ops=$(callbacks)")
+}
+
+# callbacks: those that the backend of the run can do.
+callbacks() {
+	printf read,write,write_same,write_zeros,fua_write,flush,discard
+	[[ $(backend_can SECURE-ERASE) == no ]] || printf ,secure_erase
+	[[ $(backend_can IOCTL) == no ]] || printf ,ioctl
+}
+
+# backend_can TRAIT: yes or no, as `bdus version --backends` has it.
+backend_can() {
+	bdus version --backends | awk -v name="${BDUS_BACKEND:-kbdus}" -v trait="$1" '
+		NR == 1 { for (i = 1; i <= NF; i++) column[$i] = i }
+		$1 == name { print $column[trait] }'
+}
+
+# set_id: sets ID to that of $DEV.
+set_id() {
+	if [[ $DEV == /dev/bdus-* ]]; then
+		ID=${DEV#/dev/bdus-}
+	else
+		ID=$(bdus-info "$DEV" --id)
+	fi
 }
 
 # protocol: how the driver of $ID talks to the module; nothing if there is none.
@@ -57,11 +89,12 @@ uses_protocol() {
 # a child of the case. Its output goes to ./driver.out.
 start_foreground() {
 	: > driver.out
-	bdus run "$1" --foreground "${@:2}" > driver.out 2>&1 &
+	fit "$@"
+	bdus run "$1" --foreground "${FITTED[@]:1}" > driver.out 2>&1 &
 	PID=$!
-	wait_until 20 grep -qs ^/dev/bdus- driver.out
-	DEV=$(grep -m1 ^/dev/bdus- driver.out)
-	ID=${DEV#/dev/bdus-}
+	wait_until 20 grep -qs ^/dev/ driver.out
+	DEV=$(grep -m1 ^/dev/ driver.out)
+	set_id
 	uses_protocol
 }
 
@@ -94,10 +127,11 @@ process_is_gone() {
 	[[ ! -d /proc/$1 ]] || grep -q '^State:.[ZX]' "/proc/$1/status" 2>/dev/null
 }
 
-# is_gone ID|PATH: neither the module nor /dev knows the device.
+# is_gone ID|PATH: neither BDUS nor /dev knows the device.
 is_gone() {
-	[[ ! -e /dev/bdus-${1#/dev/bdus-} ]] &&
-		! bdus-info "${1#/dev/bdus-}" --id > /dev/null 2>&1
+	local node=$1
+	[[ $1 == /* ]] || node=/dev/bdus-$1
+	[[ ! -e $node ]] && ! bdus-info "${1#/dev/bdus-}" --id > /dev/null 2>&1
 }
 
 # expect_error TEXT COMMAND...: the command fails and says so.
@@ -198,7 +232,19 @@ is_now() {
 	[[ $("${@:2}") == "$1" ]]
 }
 
-# no_devices: neither the module nor /dev knows any.
+# no_devices: neither BDUS nor /dev knows any.
 no_devices() {
 	[[ -z $(bdus list -n) ]] && ! compgen -G '/dev/bdus-[0-9]*' > /dev/null
+}
+
+# settle: udev has looked at all new devices, if there is one.
+settle() {
+	! type -P udevadm > /dev/null || udevadm settle
+}
+
+# needs_partitions: skips the case where the kernel cannot read any usual table.
+needs_partitions() {
+	[[ ! -e /proc/config.gz ]] ||
+		zcat /proc/config.gz | grep -q '^CONFIG_EFI_PARTITION=y' ||
+		skip "the kernel reads no partition tables"
 }

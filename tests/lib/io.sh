@@ -5,15 +5,16 @@
 
 # on_scratch: the case goes on in a directory of its own on a real disk.
 on_scratch() {
-	SCRATCH=$(mktemp -d /scratch/case.XXXXXX)
+	SCRATCH=$(mktemp -d "${BDUS_SCRATCH:-/scratch}/case.XXXXXX")
 	trap 'cd /; rm -rf "$SCRATCH"' EXIT
 	cd "$SCRATCH"
 }
 
-# start_on_file SIZE [KEY=VALUE...]: a recoverable device on the file ./backing.
+# start_on_file SIZE [KEY=VALUE...]: a device on the file ./backing, recoverable
+# where that is possible.
 start_on_file() {
-	start loop file="$PWD/backing" size="$1" recoverable=yes \
-		"${@:2}"
+	start loop file="$PWD/backing" size="$1" \
+		recoverable="$(backend_can RECOVERY)" "${@:2}"
 }
 
 # next_driver N: replaces the driver, which is killed first if N is odd.

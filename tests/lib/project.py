@@ -15,13 +15,15 @@ import zlib
 from pathlib import Path
 
 import cases
+import native
 import runner
 import sources
 
 TOP = Path(__file__).resolve().parents[2]
 PROTOCOLS = ["ioctl", "mmap", "uds"]
 ALL, TURNS, ONE = "all", "turns", "one"
-BACKENDS = ["kbdus", "ublk", "nbd", "fuse"]
+BACKENDS = ["kbdus", "fuse"]
+NATIVE = ["fuse"]  # these need no machine of their own
 ALONG = ["libbdus/include", "tests", "examples", "drivers", "demo", "bench", "docs"]
 
 BUILD = """
@@ -51,8 +53,9 @@ class Bdus:
                                  "each (all, the default), or over one, in "
                                  "turns (turns)")
         parser.add_argument("--backend", metavar="B", default="kbdus",
-                            help="what makes the device: " +
-                                 ", ".join(BACKENDS))
+                            help="what makes the device: kbdus (the default) "
+                                 "in virtual machines, or on this machine "
+                                 "itself: " + ", ".join(NATIVE))
 
     def check_options(self, options):
         for value, known in ((options.protocol, [*PROTOCOLS, ALL, TURNS]),
@@ -80,7 +83,12 @@ class Bdus:
 
     def tasks(self, case, options):
         """A case over each protocol that it is for. Its directive `variants`
-        names them, or says that it has to do with none (one)."""
+        names them, or says that it has to do with none (one). Its directive
+        `backends` names those that can do what it takes."""
+        if case.backends and options.backend not in case.backends:
+            return []
+        if options.backend in NATIVE:
+            return [self.task(case, "")]
         if options.protocol in PROTOCOLS:
             chosen = [options.protocol]
         else:
@@ -93,6 +101,13 @@ class Bdus:
             chosen = [chosen[zlib.crc32(case.name.encode()) % len(chosen)]]
         return [self.task(case, name, options.protocol not in PROTOCOLS)
                 for name in chosen]
+
+    def run_here(self, tasks, options, make_logs):
+        """Runs cases without a machine, if that is what is wanted; the exit
+        status, or None."""
+        if options.backend not in NATIVE:
+            return None
+        return native.Native(TOP, options, make_logs()).run(tasks)
 
     def task(self, case, protocol, is_one_of_several=False):
         return cases.Task(case, protocol if is_one_of_several else "",

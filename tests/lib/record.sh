@@ -7,7 +7,7 @@
 # udev reads of it comes later, so cases ask for lines of some kind.
 start_recorded() {
 	start fault size="$1" record="$PWD/record" "${@:2}"
-	udevadm settle
+	settle
 	forget
 }
 

@@ -12,9 +12,9 @@ sample() {
 start_sample() {
 	"$BDUS_OUT/tests/sample" "$@" foreground > sample.out 2> sample.err &
 	PID=$!
-	wait_until 20 grep -qs ^/dev/bdus- sample.out
+	wait_until 20 grep -qs ^/dev/ sample.out
 	DEV=$(< sample.out)
-	ID=${DEV#/dev/bdus-}
+	set_id
 }
 
 # sample_ends STATUS TEXT: how the sample in the foreground ends, and how what it

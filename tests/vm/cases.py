@@ -9,7 +9,7 @@ from pathlib import Path
 
 DEFAULT_TIMEOUT = 60
 NO_CASES = ("README*", "*.inc")  # even if executable
-DIRECTIVE = re.compile(r"^(?:#|//) *(timeout|group|kernel-log|variants): *(.+?) *$")
+DIRECTIVE = re.compile(r"^(?:#|//) *(timeout|group|kernel-log|variants|backends): *(.+?) *$")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Case:
     groups: frozenset = frozenset()
     kernel_log: tuple = ()  # messages it is expected to cause
     variants: tuple = ()  # the project's word on which ones make sense
+    backends: tuple = ()  # the project's word on where it makes sense
     summary: str = ""
 
 
@@ -54,7 +55,7 @@ def discover(directory):
 def read_header(name, path):
     """A case from its leading comment: directives and a first sentence."""
     timeout, groups, kernel_log, summary = DEFAULT_TIMEOUT, set(), [], ""
-    variants = ()
+    variants, backends = (), area_backends(path)
     for line in leading_comment(path):
         match = DIRECTIVE.match(line)
         text = line.lstrip("#/ ").strip()
@@ -67,10 +68,23 @@ def read_header(name, path):
             groups.update(match[2].split())
         elif match[1] == "variants":
             variants = tuple(match[2].split())
+        elif match[1] == "backends":
+            backends = tuple(match[2].split())
         else:
             kernel_log.append(match[2])
     return Case(name, timeout, frozenset(groups), tuple(kernel_log), variants,
-                summary)
+                backends, summary)
+
+
+def area_backends(path):
+    """What an area's file `area.inc` says for all of its cases."""
+    area = Path(path).parent / "area.inc"
+    if area.exists():
+        for line in leading_comment(area):
+            match = DIRECTIVE.match(line)
+            if match and match[1] == "backends":
+                return tuple(match[2].split())
+    return ()
 
 
 def parse_timeout(name, text):

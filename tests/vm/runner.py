@@ -17,6 +17,9 @@ A project is an object that knows what to build and how its cases are set up:
                      BuildError
     environment(shape, options)
                      of cases
+    run_here(tasks, options, make_logs)
+                     runs them without a machine if that is what options say;
+                     the exit status, or None
     tasks(case, options)
                      the ways in which a case is to be run: cases.Task objects
     case_path(name)  in machines
@@ -135,6 +138,10 @@ class Run:
         if chosen and not tasks:
             raise cases.UsageError("none of these cases is for what was "
                                    "chosen")
+        if tasks:
+            status = self.project.run_here(tasks, self.options, self._make_logs)
+            if status is not None:
+                return status
         start = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="vm-run.") as directory:
             try:
@@ -150,6 +157,10 @@ class Run:
                      f"{shape.image.release} after "
                      f"{time.monotonic() - start:.1f} s")
             return self._run_tasks(shape, tasks)
+
+    def _make_logs(self):
+        return new_log_directory(self.project.top / "build/vm/logs",
+                                 self.options.backend)
 
     def _choose_cases(self):
         if self.options.command or self.options.shell:
