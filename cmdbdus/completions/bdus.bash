@@ -2,13 +2,14 @@
 #
 # Completion of `bdus` and `bdus-info` for bash. `--help` is offered only as the
 # first argument and nothing after it, each option only once, and devices are the
-# block nodes /dev/bdus-*, sorted by number.
+# block nodes /dev/bdus-*, sorted by number, and those of other backends.
 
 _bdus_devices() {
 	local node
 	for node in /dev/bdus-?*; do
 		[[ -b $node ]] && printf '%s\n' "$node"
 	done | sort -V
+	awk '$1 == "path" { print $2 }' /run/bdus/*/device 2>/dev/null
 }
 
 # The names of the drivers are the first words of the lines of the list.
@@ -124,7 +125,7 @@ _bdus() {
 		_bdus_run
 		;;
 	version:*)
-		_bdus_offer --cmdbdus --libbdus --kbdus
+		_bdus_offer --cmdbdus --libbdus --kbdus --backends
 		;;
 	esac
 }

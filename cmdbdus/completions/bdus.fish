@@ -2,12 +2,15 @@
 #
 # Completion of `bdus` and `bdus-info` for fish. `--help` is offered only as the
 # first argument and nothing after it, each option only once, and devices are the
-# block nodes /dev/bdus-*, sorted by number.
+# block nodes /dev/bdus-*, sorted by number, and those of other backends.
 
 function __bdus_devices
     for node in /dev/bdus-?*
         test -b $node; and echo $node
     end | sort -V
+    for record in /run/bdus/*/device
+        string replace -rf '^path (.*)' '$1' <$record
+    end
 end
 
 function __bdus_drivers
@@ -122,6 +125,7 @@ complete -c bdus -n '__bdus_is_first; and __bdus_in run' -l list -s l -d 'List d
 complete -c bdus -n '__bdus_lacks version --cmdbdus' -l cmdbdus -d 'Of the commands'
 complete -c bdus -n '__bdus_lacks version --libbdus' -l libbdus -d 'Of the library'
 complete -c bdus -n '__bdus_lacks version --kbdus' -l kbdus -d 'Of the module'
+complete -c bdus -n '__bdus_lacks version --backends' -l backends -d 'What makes devices'
 
 function __bdus_info_properties
     bdus-info --help 2>/dev/null | string match -r '^ +--[a-z-]+ +.*' |
