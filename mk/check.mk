@@ -32,7 +32,7 @@ unit: $(UNIT_PROGRAMS) user
 
 -include $(shell find $(O)/obj-unit -name '*.d' 2>/dev/null)
 
-## demo          the main job on real data, in a throw-away machine
+## demo          the main job on real data, here and in a throw-away machine
 .PHONY: demo
 demo:
 	demo/run
