@@ -217,6 +217,49 @@ static void test_to_device(void **state)
 	assert_int_equal(config.flags, KBDUS_DEVICE_F_NO_PARTITIONS);
 }
 
+/* As the module does it: kbdus/config.c. */
+static void test_adjust(void **state)
+{
+	struct kbdus_device_config device = {
+		.logical_block_size = 1024,
+		.operations = KBDUS_OP(READ) | KBDUS_OP_WRITE_ZEROS |
+			      KBDUS_OP(SECURE_ERASE),
+	};
+
+	(void)state;
+
+	libbdus_attrs_adjust(&device);
+	assert_int_equal(device.physical_block_size, 1024);
+	assert_int_equal(device.max_read_write_size,
+			 KBDUS_DEFAULT_READ_WRITE_SIZE);
+	assert_int_equal(device.max_write_same_size, 0);
+	assert_int_equal(device.max_write_zeros_size, UINT32_MAX - 1023);
+	assert_int_equal(device.max_discard_erase_size, UINT32_MAX - 1023);
+
+	device = (struct kbdus_device_config){
+		.logical_block_size = 512,
+		.physical_block_size = 4096,
+		.operations = KBDUS_OP(WRITE) | KBDUS_OP(WRITE_SAME),
+		.max_read_write_size = 4097,
+		.max_write_same_size = 1025,
+		.max_write_zeros_size = 1024,
+		.max_discard_erase_size = 1024,
+	};
+	libbdus_attrs_adjust(&device);
+	assert_int_equal(device.physical_block_size, 4096);
+	assert_int_equal(device.max_read_write_size, 4096);
+	assert_int_equal(device.max_write_same_size, 1024);
+	assert_int_equal(device.max_write_zeros_size, 0);
+	assert_int_equal(device.max_discard_erase_size, 0);
+
+	device.max_read_write_size = UINT32_MAX;
+	libbdus_attrs_adjust(&device);
+	assert_int_equal(device.max_read_write_size, KBDUS_MAX_READ_WRITE_SIZE);
+	device.operations = KBDUS_OP(FLUSH);
+	libbdus_attrs_adjust(&device);
+	assert_int_equal(device.max_read_write_size, 0);
+}
+
 static void test_from_device(void **state)
 {
 	struct bdus_attrs attrs = {
@@ -274,6 +317,7 @@ int main(void)
 		cmocka_unit_test(test_outstanding_requests),
 		cmocka_unit_test(test_to_device),
 		cmocka_unit_test(test_from_device),
+		cmocka_unit_test(test_adjust),
 		cmocka_unit_test(test_concurrent_callbacks),
 	};
 

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Records of devices, in a directory of the test's own: ids, what is read back, who
+ * is seen as the driver, and what becomes of damaged ones.
+ */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "unit.h"
+
+static char directory[64];
+
+uid_t geteuid(void)
+{
+	return 0;
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+
+	snprintf(directory, sizeof(directory), "/tmp/test_record.XXXXXX");
+	assert_non_null(mkdtemp(directory));
+	libbdus_record_directory = directory;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	char command[96];
+
+	(void)state;
+
+	snprintf(command, sizeof(command), "rm -rf '%s'", directory);
+	return system(command);
+}
+
+static uint64_t create(int *fd, uint32_t minor)
+{
+	struct libbdus_record record = {
+		.backend = "fuse",
+		.path = "/dev/loop16",
+		.device = {
+			.size = UINT64_C(1) << 40,
+			.flags = KBDUS_DEVICE_F_NO_PARTITIONS,
+			.logical_block_size = 512,
+			.physical_block_size = 4096,
+			.operations = KBDUS_OP(READ) | KBDUS_OP(FLUSH),
+			.max_read_write_size = 1,
+			.max_write_same_size = 2,
+			.max_write_zeros_size = 3,
+			.max_discard_erase_size = UINT32_MAX,
+			.max_outstanding_requests = 5,
+			.index = 6,
+			.major = 7,
+			.minor = minor,
+		},
+		.numbers = { 8, 9 },
+	};
+	uint64_t id;
+
+	assert_int_equal(libbdus_record_create(&id, fd), 0);
+	record.device.seqnum = id;
+	assert_int_equal(libbdus_record_write(&record), 0);
+	return id;
+}
+
+static void test_read_back(void **state)
+{
+	struct libbdus_record record;
+	uint64_t id;
+	int fd;
+
+	(void)state;
+
+	id = create(&fd, 16);
+	assert_int_equal(id, LIBBDUS_FIRST_RECORDED_ID);
+	assert_int_equal(libbdus_record_read(id, &record), 0);
+	assert_string_equal(record.backend, "fuse");
+	assert_string_equal(record.path, "/dev/loop16");
+	assert_int_equal(record.device.seqnum, id);
+	assert_int_equal(record.device.size, UINT64_C(1) << 40);
+	assert_int_equal(record.device.flags, KBDUS_DEVICE_F_NO_PARTITIONS);
+	assert_int_equal(record.device.operations,
+			 KBDUS_OP(READ) | KBDUS_OP(FLUSH));
+	assert_int_equal(record.device.max_discard_erase_size, UINT32_MAX);
+	assert_int_equal(record.device.minor, 16);
+	assert_int_equal(record.numbers[0], 8);
+	assert_int_equal(record.numbers[1], 9);
+	assert_int_equal(record.state, BDUS_DEV_STATE_INITIALIZED);
+	assert_int_equal(record.driver_pid, getpid());
+	assert_true(record.is_driven);
+
+	libbdus_record_set_state(fd, BDUS_DEV_STATE_TERMINATED, 1);
+	assert_int_equal(libbdus_record_read(id, &record), 0);
+	assert_int_equal(record.state, BDUS_DEV_STATE_TERMINATED);
+	assert_int_equal(record.driver_pid, 1);
+	close(fd);
+}
+
+/* A process forked off is the driver too, and the last one decides. */
+static void test_who_drives(void **state)
+{
+	struct libbdus_record record;
+	int fd, go[2];
+	uint64_t id;
+	pid_t child;
+	char byte;
+
+	(void)state;
+
+	id = create(&fd, 16);
+	assert_int_equal(pipe(go), 0);
+	child = fork();
+	if (child == 0) {
+		close(go[1]);
+		_exit(read(go[0], &byte, 1) != 0);
+	}
+	close(fd);
+	assert_int_equal(libbdus_record_read(id, &record), 0);
+	assert_true(record.is_driven);
+
+	close(go[1]);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	assert_int_equal(libbdus_record_read(id, &record), 0);
+	assert_false(record.is_driven);
+	assert_int_equal(record.driver_pid, 0);
+	close(go[0]);
+}
+
+static void test_ids_are_never_used_again(void **state)
+{
+	struct libbdus_record record;
+	int fd;
+
+	(void)state;
+
+	for (uint64_t i = 0; i < 3; ++i) {
+		const uint64_t id = create(&fd, 16);
+
+		assert_int_equal(id, LIBBDUS_FIRST_RECORDED_ID + i);
+		libbdus_record_remove(id);
+		close(fd);
+		assert_int_equal(libbdus_record_read(id, &record), -ENODEV);
+		assert_int_equal(libbdus_record_read(id + 1, &record), -EINVAL);
+	}
+	assert_int_equal(libbdus_record_read(0, &record), -EINVAL);
+}
+
+static void test_next_and_find(void **state)
+{
+	uint64_t first, second, id = 0;
+	int fds[2];
+
+	(void)state;
+
+	assert_int_equal(libbdus_record_next(&id), -ENOENT);
+	first = create(&fds[0], 16);
+	second = create(&fds[1], 17);
+	assert_int_equal(libbdus_record_next(&id), 0);
+	assert_int_equal(id, first);
+	++id;
+	assert_int_equal(libbdus_record_next(&id), 0);
+	assert_int_equal(id, second);
+	++id;
+	assert_int_equal(libbdus_record_next(&id), -ENOENT);
+	assert_int_equal(id, second + 1);
+
+	assert_int_equal(libbdus_record_find(7, 17, &id), 0);
+	assert_int_equal(id, second);
+	assert_int_equal(libbdus_record_find(7, 18, &id), -ENOENT);
+	assert_int_equal(libbdus_record_find(8, 17, &id), -ENOENT);
+
+	/* Its node may be another device's by now. */
+	libbdus_record_set_state(fds[1], BDUS_DEV_STATE_TERMINATED, 0);
+	assert_int_equal(libbdus_record_find(7, 17, &id), -ENOENT);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+/* A driver died while it made its record. */
+static void test_unfinished(void **state)
+{
+	struct libbdus_record record;
+	uint64_t id, next = 0;
+	int fd;
+
+	(void)state;
+
+	assert_int_equal(libbdus_record_create(&id, &fd), 0);
+	assert_int_equal(libbdus_record_read(id, &record), -ENODEV);
+	assert_int_equal(libbdus_record_next(&next), -ENOENT);
+	close(fd);
+}
+
+static void test_lock(void **state)
+{
+	uint64_t id;
+	int fd, lock;
+
+	(void)state;
+
+	id = create(&fd, 16);
+	assert_int_equal(libbdus_record_lock(id, &lock), 0);
+	libbdus_record_remove(id);
+	close(lock);
+	assert_int_equal(libbdus_record_lock(id, &lock), -ENODEV);
+	close(fd);
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_read_back),
+		TEST(test_who_drives),
+		TEST(test_ids_are_never_used_again),
+		TEST(test_next_and_find),
+		TEST(test_unfinished),
+		TEST(test_lock),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
