@@ -608,9 +608,10 @@ static int take_apart(uint64_t dev_id, uint64_t timeout_ms)
 	if (record.state != BDUS_DEV_STATE_TERMINATED) {
 		abort_device(dev_id, &record);
 		mark_terminated(dev_id);
-		if (libbdus_loop_is_backed_by(number, name))
-			libbdus_loop_clear(number);
 	}
+	/* Once more does no harm, if somebody was interrupted here. */
+	if (timeout_ms && libbdus_loop_is_backed_by(number, name))
+		libbdus_loop_clear(number);
 	if (remove_loop(number, name, timeout_ms))
 		libbdus_record_remove(dev_id);
 
@@ -637,6 +638,16 @@ static void close_if_open(int fd)
 		close(fd);
 }
 
+/* Take the device apart after its driver, unless somebody else does. */
+static void end_device(uint64_t dev_id)
+{
+	struct libbdus_record record;
+
+	if (libbdus_record_read(dev_id, &record) ||
+	    record.state != BDUS_DEV_STATE_TERMINATED)
+		take_apart(dev_id, REMOVE_TIMEOUT_MS);
+}
+
 static void fuse_close(struct libbdus_session *session)
 {
 	struct libbdus_fuse *fuse = session->holding;
@@ -656,7 +667,7 @@ static void fuse_close(struct libbdus_session *session)
 	close_if_open(fuse->mount_fd);
 	close_if_open(fuse->abort_fd);
 	if (fuse->record_fd >= 0)
-		take_apart(session->device.seqnum, REMOVE_TIMEOUT_MS);
+		end_device(session->device.seqnum);
 	close_if_open(fuse->record_fd);
 	free(fuse);
 }

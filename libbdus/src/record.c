@@ -27,6 +27,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "internal.h"
@@ -34,6 +35,9 @@
 const char *libbdus_record_directory = "/run/bdus";
 
 #define PATH_SIZE 128
+
+/* Of 5 ms each. */
+#define LOCK_ATTEMPTS 2000
 
 /* Written over in one piece, so always of the same length. */
 #define DRIVER_FORMAT "%10" PRIu32 " %10" PRIu32 "\n"
@@ -326,6 +330,23 @@ int libbdus_record_read(uint64_t dev_id, struct libbdus_record *record)
 	return 0;
 }
 
+/* Wait for a lock, but not for one whose holder is stopped. */
+static int lock_in_time(int fd)
+{
+	const struct timespec pause = { .tv_nsec = 5000000 };
+
+	for (int i = 0; i < LOCK_ATTEMPTS; ++i) {
+		if (!flock(fd, LOCK_EX | LOCK_NB))
+			return 0;
+		if (errno != EWOULDBLOCK)
+			return -1;
+		nanosleep(&pause, NULL);
+	}
+
+	errno = EBUSY;
+	return -1;
+}
+
 /*
  * Wait until nobody else takes the device apart. Closing the descriptor lets the
  * next one do so. Fails with ENODEV if the device is gone.
@@ -338,7 +359,7 @@ int libbdus_record_lock(uint64_t dev_id, int *out_fd)
 
 	if (fd < 0 && errno == ENOENT)
 		return is_missing(dev_id);
-	if (fd < 0 || flock(fd, LOCK_EX)) {
+	if (fd < 0 || lock_in_time(fd)) {
 		int ret = libbdus_error_with_errno(errno, "Failed to lock %s",
 						   path);
 		if (fd >= 0)
