@@ -142,7 +142,9 @@ class Native:
         """Its exit status, None if it took too long."""
         environment = self._environment(task, slow)
         environment["TMPDIR"] = directory
-        command = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc",
+        # A case ends with the runner, whatever ends that.
+        command = ["setpriv", "--pdeathsig", "KILL", "unshare", "--pid",
+                   "--fork", "--kill-child", "--mount-proc",
                    self.top / "tests/cases" / task.case.name]
         with tempfile.TemporaryFile() as output:
             process = subprocess.Popen(command, cwd=directory, env=environment,
