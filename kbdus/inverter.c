@@ -122,8 +122,8 @@ kbdus_inverter_create(const struct kbdus_device_config *config)
  * kbdus_inverter_destroy() - frees an inverter that has no requests any more
  * @inv: the inverter
  *
- * Whoever put the last request in may still be waking up the driver that has
- * already answered it; the block layer does that in an RCU section.
+ * Whoever put the last request in may still be dropping the lock while the driver
+ * has already answered it; the block layer does that in an RCU section.
  */
 void kbdus_inverter_destroy(struct kbdus_inverter *inv)
 {
@@ -155,6 +155,26 @@ static void request_dequeue(struct kbdus_inverter *inv, struct kbdus_slot *slot)
 {
 	list_del_init(&slot->link);
 	inv->queued_now--;
+}
+
+/*
+ * Who waits is woken up one at a time, by a token that goes from hand to hand: a
+ * request that comes to an empty queue wakes up the first, and everybody who looks
+ * and leaves requests behind wakes up the next. A burst of requests so wakes up only
+ * as many as find something to do.
+ *
+ * The token cannot get lost. Nobody goes to sleep but who saw the queue empty when he
+ * could already be seen to wait, so whoever sleeps while there are requests did so
+ * before the first of them came, and that one woke up somebody. He looks, whatever
+ * he gets then, even if others took everything or if he is to leave; or the queue is
+ * empty again, and the next request finds it so.
+ */
+static void inverter_wake_next(struct kbdus_inverter *inv)
+{
+	lockdep_assert_held(&inv->lock);
+	/* Orders what was queued before looking for who sleeps. */
+	if (wq_has_sleeper(&inv->wait))
+		wake_up(&inv->wait);
 }
 
 /* Told to whoever is leaving: nothing is held any more, it may flush. */
@@ -229,6 +249,7 @@ blk_status_t kbdus_inverter_put(struct kbdus_inverter *inv, struct request *rq)
 	struct kbdus_command *cmd = blk_mq_rq_to_pdu(rq);
 	struct kbdus_slot *slot = &inv->slots[rq->tag];
 	blk_status_t status = BLK_STS_OK;
+	bool is_first;
 
 	spin_lock(&inv->lock);
 	if (WARN_ON_ONCE(slot->state != KBDUS_REQUEST_FREE)) {
@@ -254,14 +275,15 @@ blk_status_t kbdus_inverter_put(struct kbdus_inverter *inv, struct request *rq)
 		/* Before anybody can see it, so that nobody ends it earlier. */
 		blk_mq_start_request(rq);
 		request_set_state(inv, slot, KBDUS_REQUEST_QUEUED, 0);
+		is_first = list_empty(&inv->queued);
 		list_add_tail(&slot->link, &inv->queued);
 		inv->queued_now++;
 		inv->statistics.requests++;
+		/* Under the lock: whoever comes second relies on it. */
+		if (is_first)
+			inverter_wake_next(inv);
 	}
 	spin_unlock(&inv->lock);
-
-	if (status == BLK_STS_OK)
-		wake_up(&inv->wait);
 	return status;
 }
 
@@ -558,8 +580,9 @@ static bool inverter_pick_farewell(struct kbdus_inverter *inv,
 	return true;
 }
 
-static bool inverter_pick(struct kbdus_inverter *inv,
-			  struct kbdus_puller *puller, struct kbdus_item *item)
+static bool inverter_pick_any(struct kbdus_inverter *inv,
+			      struct kbdus_puller *puller,
+			      struct kbdus_item *item)
 {
 	struct kbdus_slot *slot;
 
@@ -586,6 +609,16 @@ static bool inverter_pick(struct kbdus_inverter *inv,
 	item->handle = handle_make(inv, slot);
 	item->type = kbdus_device_request_type(slot->rq);
 	return true;
+}
+
+static bool inverter_pick(struct kbdus_inverter *inv,
+			  struct kbdus_puller *puller, struct kbdus_item *item)
+{
+	bool found = inverter_pick_any(inv, puller, item);
+
+	if (!list_empty(&inv->queued))
+		inverter_wake_next(inv);
+	return found;
 }
 
 /**
