@@ -231,7 +231,10 @@ enum {
  * `terminate` in the forked process if there is one.
  *
  * The others run in up to bdus_attrs::max_concurrent_callbacks threads at a time,
- * one of which is that same thread. With 1 they all run in it.
+ * one of which is that same thread. With 1 they all run in it. Unless that thread has
+ * a scheduling policy of its own, these threads have `SCHED_BATCH` while they serve, so
+ * that one that is woken up by a client does not preempt it; that same thread gets
+ * its own back.
  *
  * ### What they get
  *
