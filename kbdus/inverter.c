@@ -365,7 +365,7 @@ void kbdus_inverter_set_available(struct kbdus_inverter *inv)
 {
 	spin_lock(&inv->lock);
 	inv->is_available = true;
-	if (inv->puller)
+	if (inv->puller && !inv->is_terminated)
 		inv->puller->owes_available = true;
 	spin_unlock(&inv->lock);
 	wake_up_all(&inv->wait);
@@ -410,6 +410,7 @@ void kbdus_inverter_terminate(struct kbdus_inverter *inv)
 	if (inv->puller) {
 		inv->puller->is_leaving = true;
 		inv->puller->owes_flush = false;
+		inv->puller->owes_available = false;
 	}
 	inv->statistics.terminated +=
 		requests_cut(inv, true, BLK_STS_IOERR, -ENODEV, &list);
@@ -555,11 +556,12 @@ static bool inverter_has_item(const struct kbdus_inverter *inv,
 {
 	if (READ_ONCE(inv->puller) != puller)
 		return true;
+	if (READ_ONCE(puller->owes_available))
+		return true;
 	if (READ_ONCE(puller->is_leaving))
 		return !READ_ONCE(puller->owes_flush) ||
 		       !READ_ONCE(inv->with_driver_now);
-	return READ_ONCE(puller->owes_available) ||
-	       !list_empty_careful(&inv->queued);
+	return !list_empty_careful(&inv->queued);
 }
 
 /* What a leaving puller gets: the flush once everything is answered. */
@@ -591,13 +593,15 @@ static bool inverter_pick_any(struct kbdus_inverter *inv,
 		item->type = KBDUS_REQUEST_TYPE_TERMINATE;
 		return true;
 	}
-	if (puller->is_leaving)
-		return inverter_pick_farewell(inv, puller, item);
+	/* Also before it leaves: a driver whose device never came would wait until
+	 * that is gone, but somebody else may be serving it. */
 	if (puller->owes_available) {
 		puller->owes_available = false;
 		item->type = KBDUS_REQUEST_TYPE_DEVICE_AVAILABLE;
 		return true;
 	}
+	if (puller->is_leaving)
+		return inverter_pick_farewell(inv, puller, item);
 
 	slot = list_first_entry_or_null(&inv->queued, struct kbdus_slot, link);
 	if (!slot)
@@ -752,7 +756,7 @@ static void notification_return(struct kbdus_inverter *inv,
 	if (inv->puller != puller)
 		return;
 	if (item->type == KBDUS_REQUEST_TYPE_DEVICE_AVAILABLE)
-		puller->owes_available = true;
+		puller->owes_available = !inv->is_terminated;
 	else if (item->type == KBDUS_REQUEST_TYPE_FLUSH_AND_TERMINATE)
 		puller->owes_flush = !inv->is_terminated;
 }

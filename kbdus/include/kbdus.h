@@ -83,8 +83,8 @@ struct kbdus_version {
  *
  * The first three are notifications: they carry no handle and are not answered.
  * A session that receives sees, in this order of precedence:
- * FLUSH_AND_TERMINATE once and then TERMINATE for ever while it is leaving;
- * DEVICE_AVAILABLE once; then the oldest waiting request.
+ * DEVICE_AVAILABLE once, unless the device has ended by then; while it is leaving,
+ * FLUSH_AND_TERMINATE once and then TERMINATE for ever; the oldest waiting request.
  */
 enum kbdus_request_type {
 	/** @brief The device became usable, its node exists. Sent once to each
