@@ -27,7 +27,7 @@ REPORTS = re.compile("|".join([
     r"kmemleak: .*new suspected", r"bad usercopy|Kernel memory (over|expo)",
     r"\bslab error\b|Slab .* still|kmem_cache_destroy",
     r"cannot create duplicate filename", r"debugfs: .* already present",
-    r"detected buffer overflow", r"kobject_add_internal failed(?!.* error: -12 )",
+    r"detected buffer overflow", r"kobject_add_internal failed(?!.*error: -12 )",
     r"Bad page (state|map)", r"Unknown symbol|disagrees about version",
     r"\(kernel messages were lost here\)",
 ]))
