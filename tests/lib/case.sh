@@ -127,6 +127,17 @@ process_is_gone() {
 	[[ ! -d /proc/$1 ]] || grep -q '^State:.[ZX]' "/proc/$1/status" 2>/dev/null
 }
 
+# stop_process PID: suspends a process. The signal alone does not: each thread goes
+# on until it is next scheduled.
+stop_process() {
+	kill -STOP "$1"
+	wait_until 10 process_is_stopped "$1"
+}
+
+process_is_stopped() {
+	[[ -z $(grep -h '^State:' /proc/"$1"/task/*/status | grep -v 'State:.[Tt]') ]]
+}
+
 # is_gone ID|PATH: neither BDUS nor /dev knows the device.
 is_gone() {
 	local node=$1
