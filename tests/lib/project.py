@@ -11,6 +11,7 @@ system that goes with the kernel; a machine sees the results below /bdus:
 """
 
 import shutil
+import subprocess
 import zlib
 from pathlib import Path
 
@@ -42,6 +43,7 @@ class Bdus:
     packages = ()
     subject = r"^kbdus: "
     slow = "BDUS_SLOW"
+    commits = None  # as far as known
     hooks = {"before": "/bdus/out/tests/hooks/before-case",
              "after": "/bdus/out/tests/hooks/after-case",
              "last": "/bdus/tests/lib/after-all"}
@@ -83,7 +85,7 @@ class Bdus:
 
     def tasks(self, case, options):
         """A case over each protocol that it is for. Its directive `variants`
-        names them, or says that it has to do with none (one). Its directive
+        names them, or says that one a run is enough (one). Its directive
         `backends` names those that can do what it takes."""
         if case.backends and options.backend not in case.backends:
             return []
@@ -93,14 +95,22 @@ class Bdus:
             chosen = [options.protocol]
         else:
             chosen = PROTOCOLS
-        if case.variants == (ONE,):
-            return [self.task(case, chosen[0])]
-        if case.variants:
+        takes_turns = options.protocol == TURNS or case.variants == (ONE,)
+        if case.variants not in ((), (ONE,)):
             chosen = [name for name in chosen if name in case.variants]
-        elif options.protocol == TURNS:
-            chosen = [chosen[zlib.crc32(case.name.encode()) % len(chosen)]]
+        elif takes_turns:
+            chosen = [chosen[self.turn(case) % len(chosen)]]
         return [self.task(case, name, options.protocol not in PROTOCOLS)
                 for name in chosen]
+
+    def turn(self, case):
+        """Which of several is a case's turn: with each commit the next one, so
+        that all are seen in time, and those of one commit agree."""
+        if self.commits is None:
+            git = ["git", "-C", TOP, "rev-list", "--count", "HEAD"]
+            answer = subprocess.run(git, capture_output=True, text=True)
+            self.commits = int(answer.stdout or 0)
+        return zlib.crc32(case.name.encode()) + self.commits
 
     def run_here(self, tasks, options, make_logs):
         """Runs cases without a machine, if that is what is wanted; the exit
