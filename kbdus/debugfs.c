@@ -24,7 +24,6 @@
 #include "device.h"
 #include "inverter.h"
 #include "names.h"
-#include "protocol.h"
 #include "session.h"
 
 #define NAME(value, name) [value] = name,
@@ -53,17 +52,11 @@ static void show_orphan_clock(struct seq_file *file,
 }
 
 static void show_session(struct seq_file *file, const char *role,
-			 struct kbdus_session *session)
+			 const struct kbdus_session *session)
 {
-	/* Pairs with the release in session_let_call(). */
-	const struct kbdus_protocol *protocol =
-		smp_load_acquire(&session->protocol);
-
 	seq_printf(file, "%s pid=%d state=%s protocol=%s successful=%d\n", role,
 		   pid_vnr(session->pid), session_states[session->state],
 		   session->protocol_config.name, session->is_successful);
-	if (protocol && protocol->show)
-		protocol->show(session, file);
 }
 
 static int state_show(struct seq_file *file, void *unused)

@@ -766,10 +766,11 @@ static void notification_return(struct kbdus_inverter *inv,
  * @inv: the inverter
  * @puller: who took it
  * @item: what it took
+ * @error: why, as a negative errno, for those who trace
  */
 void kbdus_inverter_abort_take(struct kbdus_inverter *inv,
 			       struct kbdus_puller *puller,
-			       const struct kbdus_item *item)
+			       const struct kbdus_item *item, int error)
 {
 	struct kbdus_slot *slot;
 
@@ -781,7 +782,7 @@ void kbdus_inverter_abort_take(struct kbdus_inverter *inv,
 		return;
 	}
 	slot = slot_of_item(inv, item);
-	request_enqueue(inv, slot, -EFAULT);
+	request_enqueue(inv, slot, error);
 	if (slot->is_cut) {
 		request_cut_now(inv, slot);
 		return;
@@ -878,15 +879,16 @@ void kbdus_inverter_commit_reply(struct kbdus_inverter *inv,
  * @inv: the inverter
  * @puller: who answered
  * @item: the request, which stays with the driver if it is still the present one
+ * @error: why, as a negative errno, for those who trace
  */
 void kbdus_inverter_abort_reply(struct kbdus_inverter *inv,
 				struct kbdus_puller *puller,
-				const struct kbdus_item *item)
+				const struct kbdus_item *item, int error)
 {
 	struct kbdus_slot *slot = slot_of_item(inv, item);
 
 	spin_lock(&inv->lock);
-	request_set_state(inv, slot, KBDUS_REQUEST_WITH_DRIVER, -EFAULT);
+	request_set_state(inv, slot, KBDUS_REQUEST_WITH_DRIVER, error);
 	if (slot->is_cut || inv->is_terminated) {
 		if (!slot->is_cut)
 			slot_cut_later(slot, BLK_STS_IOERR);

@@ -158,7 +158,7 @@ bool kbdus_inverter_commit_take(struct kbdus_inverter *inv,
 				const struct kbdus_item *item);
 void kbdus_inverter_abort_take(struct kbdus_inverter *inv,
 			       struct kbdus_puller *puller,
-			       const struct kbdus_item *item);
+			       const struct kbdus_item *item, int error);
 int kbdus_inverter_begin_reply(struct kbdus_inverter *inv,
 			       struct kbdus_puller *puller, u64 handle,
 			       struct kbdus_item *item);
@@ -166,6 +166,6 @@ void kbdus_inverter_commit_reply(struct kbdus_inverter *inv,
 				 const struct kbdus_item *item, int error);
 void kbdus_inverter_abort_reply(struct kbdus_inverter *inv,
 				struct kbdus_puller *puller,
-				const struct kbdus_item *item);
+				const struct kbdus_item *item, int error);
 
 #endif

@@ -7,7 +7,6 @@
 #include "kbdus.h"
 
 struct kbdus_session;
-struct seq_file;
 struct vm_area_struct;
 
 /**
@@ -26,9 +25,6 @@ struct vm_area_struct;
  *	the session may be ending
  * @map: a new mapping of the control file; NULL if there is nothing to map.
  *	Called with the caller's mmap lock held for writing
- * @show: NULL, or prints lines about a session that uses it to debugfs: a word
- *	that begins with the protocol's name, a space, and what there is to say.
- *	The device lock is held, which keeps the session from being closed
  *
  * No caller knows which protocol it has, and no lock of ours is held in the
  * other calls.
@@ -43,7 +39,6 @@ struct kbdus_protocol {
 	long (*call)(struct kbdus_session *session, unsigned int command,
 		     void __user *argument);
 	int (*map)(struct kbdus_session *session, struct vm_area_struct *vma);
-	void (*show)(struct kbdus_session *session, struct seq_file *file);
 };
 
 extern const struct kbdus_protocol kbdus_protocol_ioctl;

@@ -118,7 +118,7 @@ static int receive_request(struct kbdus_session *session, u64 buffer,
 			continue;
 		}
 		size = kbdus_payload_request_size(&item);
-		kbdus_inverter_abort_take(inv, puller, &item);
+		kbdus_inverter_abort_take(inv, puller, &item, -EFAULT);
 		ret = deliver_prepare(size, buffer, argument);
 		if (ret)
 			return ret;
@@ -150,7 +150,8 @@ static int send_reply(struct kbdus_session *session,
 			return 0;
 		}
 		size = kbdus_payload_reply_size(&item);
-		kbdus_inverter_abort_reply(inv, &session->puller, &item);
+		kbdus_inverter_abort_reply(inv, &session->puller, &item,
+					   -EFAULT);
 		ret = kbdus_payload_fault_in(buffer, size);
 		if (ret)
 			return ret;

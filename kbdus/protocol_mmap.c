@@ -172,7 +172,7 @@ static int receive_request(struct kbdus_session *session,
 			return ret;
 		if (!kbdus_payload_export(&item, buffer->payload,
 					  buffer->room)) {
-			kbdus_inverter_abort_take(inv, puller, &item);
+			kbdus_inverter_abort_take(inv, puller, &item, -EIO);
 			return -EIO;
 		}
 		/* Once it was handed over it may end at any time. */
@@ -216,7 +216,8 @@ static int send_reply(struct kbdus_session *session,
 		return ret == -ESTALE ? 0 : ret;
 	if (!error &&
 	    !kbdus_payload_import(&item, buffer->payload, buffer->room)) {
-		kbdus_inverter_abort_reply(inv, &session->puller, &item);
+		kbdus_inverter_abort_reply(inv, &session->puller, &item,
+					   -EIO);
 		return -EIO;
 	}
 	kbdus_inverter_commit_reply(inv, &item, error);

@@ -137,8 +137,9 @@ static void pack(const struct kbdus_item *item, void *message)
 		request.offset = kbdus_device_request_offset(item->rq);
 		request.length = kbdus_device_request_length(item->rq);
 		request.payload_size = kbdus_payload_request_size(item);
-		kbdus_payload_export(item, message + sizeof(request),
-				     request.payload_size);
+		WARN_ON_ONCE(!kbdus_payload_export(item,
+						   message + sizeof(request),
+						   request.payload_size));
 	}
 	memcpy(message, &request, sizeof(request));
 }
@@ -176,7 +177,8 @@ static size_t outgoing_fill(struct uds *uds, bool *is_last)
 	while (!*is_last && outgoing_take(uds, !used, &item)) {
 		size = packed_size(&item);
 		if (size > uds->capacity - used) {
-			kbdus_inverter_abort_take(inv, &session->puller, &item);
+			kbdus_inverter_abort_take(inv, &session->puller, &item,
+						  -ENOBUFS);
 			break;
 		}
 		pack(&item, uds->outgoing + used);
@@ -236,7 +238,8 @@ static int accept_reply(struct kbdus_session *session,
 		return ret == -ESTALE ? 0 : ret;
 	size = error ? 0 : kbdus_payload_reply_size(&item);
 	if (reply->payload_size != size) {
-		kbdus_inverter_abort_reply(inv, &session->puller, &item);
+		kbdus_inverter_abort_reply(inv, &session->puller, &item,
+					   -EINVAL);
 		return -EINVAL;
 	}
 	if (!error)

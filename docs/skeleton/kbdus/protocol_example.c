@@ -102,7 +102,8 @@ static long example_receive(struct kbdus_session *session, void __user *argument
 		}
 		/* Ask first what is needed: the request may end after this. */
 		size = kbdus_payload_request_size(&item);
-		kbdus_inverter_abort_take(inv, &session->puller, &item);
+		kbdus_inverter_abort_take(inv, &session->puller, &item,
+					  -EFAULT);
 		/* Now the driver's memory can be waited for. */
 		ret = kbdus_payload_fault_out(u64_to_user_ptr(request.buffer),
 					      size);
@@ -145,7 +146,8 @@ static long example_reply(struct kbdus_session *session, void __user *argument)
 			return 0;
 		}
 		size = kbdus_payload_reply_size(&item);
-		kbdus_inverter_abort_reply(inv, &session->puller, &item);
+		kbdus_inverter_abort_reply(inv, &session->puller, &item,
+					   -EFAULT);
 		ret = kbdus_payload_fault_in(buffer, size);
 		if (ret)
 			return ret;
@@ -186,6 +188,6 @@ const struct kbdus_protocol kbdus_protocol_example = {
 	.open = example_open,
 	.close = example_close,
 	.call = example_call,
-	/* .start, .map and .show: for protocols that act without being called,
-	 * share memory, or have something to show in debugfs. */
+	/* .start and .map: for protocols that act without being called, or
+	 * share memory. */
 };
