@@ -39,6 +39,12 @@ include mk/install.mk
 kbdus:
 	$(MAKE) -C kbdus
 
+# The artefacts by the names that users of 0.1 know.
+.PHONY: kbdus.ko libbdus.so bdus
+kbdus.ko: kbdus
+libbdus.so: $(O)/lib/libbdus.so
+bdus: $(O)/bin/bdus
+
 .PHONY: clean
 clean:
 	$(MAKE) -C kbdus clean

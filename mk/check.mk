@@ -5,6 +5,7 @@
 UNIT_SOURCES	:= $(wildcard tests/unit/test_*.c)
 UNIT_SUPPORT	:= $(filter-out $(UNIT_SOURCES),$(wildcard tests/unit/*.c))
 UNIT_PROGRAMS	:= $(UNIT_SOURCES:tests/unit/%.c=$(O)/unit/%)
+UNIT_PLAIN	:= $(UNIT_SOURCES:tests/unit/%.c=$(O)/unit-plain/%)
 UNIT_CFLAGS	:= -Ilibbdus/src -fsanitize=address,undefined \
 		   -fno-sanitize-recover=all -fno-omit-frame-pointer
 
@@ -25,10 +26,18 @@ $(UNIT_PROGRAMS): $(O)/unit/%: $(O)/obj-unit/tests/unit/%.o \
 	@mkdir -p $(@D)
 	$(LINK) $(UNIT_CFLAGS) $(O)/unit/libbdus.a -lcmocka
 
-## unit          the library's unit tests, under ASan and UBSan; no kernel needed
+# As they are, of the objects that users get.
+$(O)/obj/tests/unit/%.o: OBJ_CFLAGS = -Ilibbdus/src
+
+$(UNIT_PLAIN): $(O)/unit-plain/%: $(O)/obj/tests/unit/%.o \
+		$(call objects,$(UNIT_SUPPORT) $(LIB_SOURCES))
+	@mkdir -p $(@D)
+	$(LINK) -lcmocka
+
+## unit          the library's unit tests, as it is and under ASan and UBSan
 .PHONY: unit
-unit: $(UNIT_PROGRAMS) user
-	tests/unit/run $(UNIT_PROGRAMS)
+unit: $(UNIT_PROGRAMS) $(UNIT_PLAIN) user
+	tests/unit/run $(UNIT_PROGRAMS) $(UNIT_PLAIN)
 
 -include $(shell find $(O)/obj-unit -name '*.d' 2>/dev/null)
 

@@ -27,8 +27,12 @@ $(O)/lib/libbdus.pc: libbdus/libbdus.pc.in
 .PHONY: install install-kbdus install-libbdus install-cmdbdus
 install: install-kbdus install-libbdus install-cmdbdus
 
+# What is there is not built again: perhaps it was built by somebody else.
+kbdus/kbdus.ko:
+	$(MAKE) -C kbdus
+
 # Only a module that nobody uses is replaced, so that no device breaks.
-install-kbdus:
+install-kbdus: kbdus/kbdus.ko
 	$(if $(DESTDIR),,! grep -q '^kbdus ' /proc/modules || rmmod kbdus || \
 		{ echo "kbdus is in use: destroy its devices first (bdus list)"; exit 1; })
 	install -D -m 644 kbdus/kbdus.ko \
@@ -72,7 +76,7 @@ install-cmdbdus: user $(MAN_INSTALLED)
 .PHONY: uninstall uninstall-kbdus uninstall-libbdus uninstall-cmdbdus
 uninstall: uninstall-kbdus uninstall-libbdus uninstall-cmdbdus
 
-uninstall-kbdus:
+uninstall-kbdus: kbdus/kbdus.ko
 	rm -f $(DESTDIR)$(KBDUS_MODULE_INSTALL_DIR)/kbdus.ko \
 		$(DESTDIR)$(KBDUS_HEADER_INSTALL_DIR)/kbdus.h
 	$(if $(DESTDIR),,depmod)

@@ -177,7 +177,8 @@ enum kbdus_request_type {
  * hands the result back. Fields marked *out* must be zero on creation.
  */
 struct kbdus_device_config {
-	/** @brief Size; a positive multiple of the physical block size. */
+	/** @brief Size; a positive multiple of the physical block size, at most
+	 *  2^63 - 512. */
 	__u64 size;
 	/** @brief *Out:* what names the device. */
 	__u64 seqnum;

@@ -40,9 +40,9 @@
  *
  * ### Errors that every function can give
  *
- * All functions that return `bool` look at their arguments first and talk to
- * the module `kbdus` then, so that each can fail with these in addition to what
- * is said with it:
+ * All functions that return `bool` but bdus_get_backend_info() look at their
+ * arguments first and talk to the module `kbdus` then, so that each can fail with
+ * these in addition to what is said with it:
  *
  * - `EPERM`: the effective user is not root, or lacks `CAP_SYS_ADMIN`;
  * - `ENOENT`: the module is not loaded and could not be loaded;
@@ -362,7 +362,7 @@ struct bdus_attrs {
 	uint32_t physical_block_size;
 
 	/** @brief Size of the device. A positive multiple of the physical block
-	 *  size. Mandatory with bdus_run(). */
+	 *  size, at most 2^63 - 512. Mandatory with bdus_run(). */
 	uint64_t size;
 
 	/** @brief How many callbacks may run at a time. 0 stands for 1. May be

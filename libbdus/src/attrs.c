@@ -16,6 +16,9 @@
 
 #include "internal.h"
 
+/* The most that the kernel can address. */
+#define LARGEST_SIZE ((uint64_t)INT64_MAX & ~(uint64_t)511)
+
 static uint32_t page_size(void)
 {
 	return (uint32_t)sysconf(_SC_PAGESIZE);
@@ -75,11 +78,13 @@ int libbdus_attrs_validate(const struct bdus_attrs *attrs)
 	if (ret)
 		return ret;
 
-	if (!attrs->size || attrs->size % physical) {
+	if (!attrs->size || attrs->size % physical ||
+	    attrs->size > LARGEST_SIZE) {
 		return libbdus_error(EINVAL,
 			"Attribute size is %" PRIu64
 			" but must be a positive multiple of the physical block size, %"
-			PRIu32 ".", attrs->size, physical);
+			PRIu32 ", and at most %" PRIu64 ".",
+			attrs->size, physical, LARGEST_SIZE);
 	}
 
 	ret = validate_limit("max_read_write_size", attrs->max_read_write_size,

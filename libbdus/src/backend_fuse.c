@@ -39,9 +39,6 @@
 
 #define FUSE_PATH "/dev/fuse"
 
-/* The largest device that a file offset can address. */
-#define LARGEST_SIZE ((uint64_t)INT64_MAX & ~(uint64_t)511)
-
 /* What loop devices can have under way. */
 #define QUEUE_DEPTH 128
 
@@ -117,14 +114,8 @@ uint32_t libbdus_fuse_transfer_size(const struct kbdus_device_config *device)
 						    page;
 }
 
-static int adjust(struct kbdus_device_config *device)
+static void adjust(struct kbdus_device_config *device)
 {
-	if (device->size > LARGEST_SIZE) {
-		return libbdus_error(EINVAL,
-			"Attribute size is %" PRIu64 " but must be at most %" PRIu64
-			".", (uint64_t)device->size, LARGEST_SIZE);
-	}
-
 	libbdus_attrs_adjust(device);
 	/* Loop devices know no other. */
 	device->physical_block_size = device->logical_block_size;
@@ -133,7 +124,6 @@ static int adjust(struct kbdus_device_config *device)
 		device->max_read_write_size = UNCUT_SIZE;
 	if (device->operations)
 		device->max_outstanding_requests = QUEUE_DEPTH;
-	return 0;
 }
 
 static long set_option(int context, const char *key, const char *value)
@@ -282,10 +272,7 @@ static int fuse_create(struct libbdus_session *session)
 	uint64_t id;
 	int ret;
 
-	ret = adjust(&session->device);
-	if (ret)
-		return ret;
-
+	adjust(&session->device);
 	fuse = malloc(sizeof(*fuse));
 	if (!fuse)
 		return libbdus_error_with_errno(ENOMEM, "Failed to allocate");
