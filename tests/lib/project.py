@@ -132,6 +132,7 @@ class Bdus:
             "BDUS_MODULE": "/bdus/kbdus.ko",
             "BDUS_PROTOCOL": options.protocol if options.protocol in PROTOCOLS
                              else PROTOCOLS[0],
+            "BDUS_PROTOCOLS": " ".join(PROTOCOLS),
             "BDUS_BACKEND": options.backend,
             "BDUS_KERNEL": shape.image.kernel.name.removesuffix("-debug"),
             "BDUS_DEBUG": str(int(shape.image.kernel.is_debug)),
