@@ -11,6 +11,7 @@
  */
 #include <linux/blkdev.h>
 #include <linux/jiffies.h>
+#include <linux/pagemap.h>
 #include <linux/slab.h>
 
 #include "client.h"
@@ -241,7 +242,12 @@ static void device_remove_disk(struct kbdus_device *device)
 	if (!disk)
 		return;
 	if (device->is_disk_added) {
-		/* Dirty pages have nowhere to go: do not try to write them. */
+		/*
+		 * Dirty pages have nowhere to go: do not try to write them. From
+		 * a disk without a size the kernel drops them without an error,
+		 * but their writers have to learn of it.
+		 */
+		mapping_set_error(disk->part0->bd_mapping, -EIO);
 		blk_mark_disk_dead(disk);
 		del_gendisk(disk);
 	}
