@@ -406,8 +406,9 @@ struct kbdus_device_info {
  * it fails, no device is left behind and no seqnum is used up.
  *
  * Errors: `EINVAL` bad configuration, unknown or refused protocol, or the
- * control file is attached already; `ENOSPC` there are `max_devices` devices;
- * `ENOMEM`; `EPERM` without `CAP_SYS_ADMIN`.
+ * control file is attached already; `EINPROGRESS` another thread is creating or
+ * attaching with it; `ENOSPC` there are `max_devices` devices; `ENOMEM`; `EPERM`
+ * without `CAP_SYS_ADMIN`.
  */
 #define KBDUS_IOCTL_CREATE_DEVICE                                              \
 	_IOWR(KBDUS_IOCTL_TYPE, 0x01, struct kbdus_config)
@@ -424,8 +425,9 @@ struct kbdus_device_info {
  * Errors: `EINVAL` no such device ever existed, unknown or refused protocol,
  * bad flags, or the control file is attached already; `ENODEV` the device is
  * gone or ended while waiting; `EBUSY` the device is not available yet;
- * `EINPROGRESS` somebody else is about to attach; `EINTR` interrupted by a
- * signal, the present driver leaves nevertheless; `ENOMEM`; `EPERM`.
+ * `EINPROGRESS` somebody else is about to attach, to the device or this control
+ * file; `EINTR` interrupted by a signal, the present driver leaves nevertheless;
+ * `ENOMEM`; `EPERM`.
  */
 #define KBDUS_IOCTL_ATTACH_TO_DEVICE                                           \
 	_IOWR(KBDUS_IOCTL_TYPE, 0x02, struct kbdus_attachment)
