@@ -31,10 +31,10 @@ static int open_control_device(void)
 	return fd < 0 ? -errno : libbdus_daemonize_keep(fd);
 }
 
-/* Try to load the module. Whether that worked shows when the device is opened. */
-static void load_module(void)
+/* Try to load a module. Whether that worked shows when its device is opened. */
+void libbdus_control_load_module(const char *name)
 {
-	static char *const argv[] = { "/sbin/modprobe", "kbdus", NULL };
+	char *const argv[] = { "/sbin/modprobe", (char *)name, NULL };
 	static char *const envp[] = { NULL };
 	posix_spawn_file_actions_t actions;
 	pid_t pid;
@@ -74,7 +74,7 @@ int libbdus_control_open(int *out_fd)
 
 	fd = open_control_device();
 	if (fd == -ENOENT) {
-		load_module();
+		libbdus_control_load_module("kbdus");
 		fd = open_control_device();
 	}
 

@@ -126,6 +126,11 @@ struct libbdus_session {
 	uint32_t payload_size;
 	/* The device's node; set likewise. */
 	char path[LIBBDUS_PATH_SIZE];
+	/* How many there are; set before the protocol's open(). */
+	uint32_t workers;
+	/* More workers than this make no sense; 0 for no limit. Set by create() and
+	 * attach(). */
+	uint32_t workers_limit;
 	/* Whether the device will be gone if this driver ends now, because it
 	 * made it and the device was not yet usable. */
 	bool is_unfinished;
@@ -163,9 +168,13 @@ struct libbdus_backend {
 	void (*mark_successful)(const struct libbdus_session *session);
 	/* Let go. The device ends or waits for a successor. */
 	void (*close)(struct libbdus_session *session);
+	/* Whether the process that makes the device available must be the one that
+	 * serves it to the end, so that a daemon is one from before that. */
+	bool serves_in_one_process;
 };
 
 extern const struct libbdus_backend libbdus_backend_kbdus;
+extern const struct libbdus_backend libbdus_backend_ublk;
 extern const struct libbdus_backend libbdus_backend_fuse;
 
 extern const struct libbdus_management libbdus_management_kbdus;
@@ -176,6 +185,7 @@ struct libbdus_needs {
 	uint32_t operations;
 	bool recovery;
 	bool time_out;
+	bool orphan_time_out;
 };
 
 int libbdus_backend_check(const struct libbdus_backend *backend,
@@ -225,13 +235,22 @@ struct libbdus_protocol {
 	 * with its own channel. Goes on after signals. */
 	int (*exchange)(const struct libbdus_session *session, void *channel,
 			struct libbdus_request *request, int error);
+	/* The worker will exchange nothing any more; in its own thread. May be NULL. */
+	void (*leave)(const struct libbdus_session *session, void *channel);
 	/* Take back what open() made. No other threads any more. */
 	void (*close)(const struct libbdus_session *session, void *channel);
+	/* Whether the device becomes available only when all workers exchange. No
+	 * request reaches two of them at a time until then, and none between
+	 * DEVICE_AVAILABLE and settle(). */
+	bool needs_all_workers;
 };
 
 extern const struct libbdus_protocol libbdus_protocol_ioctl;
 extern const struct libbdus_protocol libbdus_protocol_mmap;
 extern const struct libbdus_protocol libbdus_protocol_uds;
+
+/* Of the backend "ublk". */
+extern const struct libbdus_protocol libbdus_protocol_ublk;
 
 /* Of the backend "fuse"; its begin() is given what libbdus_fuse_load() found. */
 extern const struct libbdus_protocol libbdus_protocol_fuse;
@@ -268,6 +287,9 @@ struct libbdus_crew {
 	struct bdus_ctx *ctx;
 	struct libbdus_worker *workers;
 	unsigned int size;
+	/* Workers whose threads are to be joined, and the first, in whose there is
+	 * nothing to join. */
+	unsigned int started;
 	/* Workers that may still have a request in hand; under lock. */
 	unsigned int serving;
 	pthread_mutex_t lock;
@@ -282,6 +304,7 @@ int libbdus_crew_open(struct libbdus_crew *crew,
 int libbdus_crew_await_available(struct libbdus_crew *crew,
 				 bool *is_available);
 int libbdus_crew_serve(struct libbdus_crew *crew);
+int libbdus_crew_join(struct libbdus_crew *crew, int ret);
 void libbdus_crew_close(struct libbdus_crew *crew);
 
 /* ---- dispatch.c: from request to callback ---- */
@@ -291,7 +314,16 @@ int libbdus_dispatch(struct bdus_ctx *ctx, unsigned int thread,
 
 /* ---- daemonize.c, memory.c: what happens to the process ---- */
 
+/* A daemon that is on its way. */
+struct libbdus_daemon {
+	/* Where it says what becomes of it; -1 if there is none. */
+	int report_fd;
+};
+
 int libbdus_daemonize(void);
+int libbdus_daemonize_begin(struct libbdus_daemon *daemon);
+int libbdus_daemonize_end(struct libbdus_daemon *daemon);
+void libbdus_daemonize_give_up(const struct libbdus_daemon *daemon, int ret);
 int libbdus_daemonize_keep(int fd);
 
 /* What one run has changed and will put back. */
@@ -328,14 +360,25 @@ struct libbdus_record {
 	bool is_driven;
 };
 
+/* Bytes of a file that are locked by the device's driver, and by the one that is
+ * about to be. */
+enum libbdus_record_place { LIBBDUS_RECORD_DRIVER, LIBBDUS_RECORD_SUCCESSOR };
+
 int libbdus_record_create(uint64_t *dev_id, int *out_fd);
+int libbdus_record_claim(uint64_t dev_id, enum libbdus_record_place place,
+			int *out_fd);
 int libbdus_record_write(const struct libbdus_record *record);
 void libbdus_record_set_state(int fd, uint32_t state, int driver_pid);
+void libbdus_record_set_node(int fd, uint32_t major, uint32_t minor);
+int libbdus_record_make_stop(uint64_t dev_id, int fds[2]);
+bool libbdus_record_ask_to_stop(uint64_t dev_id);
+bool libbdus_record_is_serving(uint64_t dev_id);
 int libbdus_record_read(uint64_t dev_id, struct libbdus_record *record);
 int libbdus_record_lock(uint64_t dev_id, int *out_fd);
 void libbdus_record_remove(uint64_t dev_id);
 int libbdus_record_next(uint64_t *dev_id);
 int libbdus_record_find(uint32_t major, uint32_t minor, uint64_t *dev_id);
+int libbdus_record_find_path(const char *path, uint64_t *dev_id);
 
 /* ---- child.c: what must not be done by the driver's process ---- */
 
@@ -441,6 +484,7 @@ void libbdus_info_translate(const struct kbdus_device_info *from,
 
 /* ---- control.c: the control device ---- */
 
+void libbdus_control_load_module(const char *name);
 int libbdus_control_open(int *out_fd);
 int libbdus_control_open_checked(int *out_fd);
 int libbdus_control_get_version(int fd, struct kbdus_version *version);

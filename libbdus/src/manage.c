@@ -61,6 +61,12 @@ static int path_to_id(const char *path, uint64_t *out)
 	uint32_t major, minor;
 
 	if (stat(path, &status)) {
+		const int err = errno;
+
+		/* Some nodes go before all else of their devices does. */
+		if (err == ENOENT && !libbdus_record_find_path(path, out))
+			return 0;
+		errno = err;
 		return libbdus_error_with_errno(errno,
 			"Failed to resolve path \"%s\"", path);
 	}

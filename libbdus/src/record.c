@@ -8,8 +8,11 @@
  * anybody. A device is a directory, named by its id, that holds
  *
  *     device   what never changes: a line `key value` each
- *     driver   state and process; its driver has byte 0 of it locked
+ *     driver   state and process, and the numbers of the node if they were not
+ *              known at first; its driver has byte 0 of it locked,
+ *              and whoever is about to be its driver byte 1
  *     lock     locked by whoever takes the device apart
+ *     stop     of some backends: a pipe by which the driver is told to end
  *
  * and beside them is `next`, the next id, so that ids are never used again. They
  * are gone after a reboot, as the devices are. The driver's lock is one of an open
@@ -42,6 +45,9 @@ const char *libbdus_record_directory = "/run/bdus";
 /* Written over in one piece, so always of the same length. */
 #define DRIVER_FORMAT "%10" PRIu32 " %10" PRIu32 "\n"
 #define DRIVER_SIZE 22
+/* What follows it, perhaps. */
+#define NODE_FORMAT DRIVER_FORMAT
+#define NODE_SIZE DRIVER_SIZE
 
 #define MEMBER(key, member)                                                    \
 	{ key, offsetof(struct libbdus_record, member),                        \
@@ -98,6 +104,21 @@ static uint64_t read_next(int fd)
 	return strtoull(text, NULL, 10);
 }
 
+static int is_missing(uint64_t dev_id)
+{
+	const int fd = open_next(O_RDONLY);
+	const uint64_t next = read_next(fd);
+
+	if (fd >= 0)
+		close(fd);
+	if (dev_id < LIBBDUS_FIRST_RECORDED_ID || dev_id >= next) {
+		return libbdus_error(EINVAL,
+			"There never was a device with id %" PRIu64 ".", dev_id);
+	}
+	return libbdus_error(ENODEV,
+		"The device with id %" PRIu64 " no longer exists.", dev_id);
+}
+
 /* Take an id and make its directory. */
 static int take_id(uint64_t *dev_id)
 {
@@ -126,12 +147,14 @@ static int take_id(uint64_t *dev_id)
 }
 
 /* Ask for a lock, or with F_OFD_GETLK for whether somebody has it. */
-static int lock_byte(int fd, int command, struct flock *lock)
+static int lock_byte(int fd, int command, enum libbdus_record_place place,
+		     struct flock *lock)
 {
 	int ret;
 
 	*lock = (struct flock){
-		.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1,
+		.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = place,
+		.l_len = 1,
 	};
 	do {
 		ret = fcntl(fd, command, lock);
@@ -158,7 +181,7 @@ int libbdus_record_create(uint64_t *dev_id, int *out_fd)
 
 	fd = open(make_path(path, *dev_id, "driver"),
 		  O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (fd < 0 || lock_byte(fd, F_OFD_SETLK, &lock)) {
+	if (fd < 0 || lock_byte(fd, F_OFD_SETLK, LIBBDUS_RECORD_DRIVER, &lock)) {
 		ret = libbdus_error_with_errno(errno, "Failed to lock %s", path);
 		if (fd >= 0)
 			close(fd);
@@ -174,6 +197,33 @@ int libbdus_record_create(uint64_t *dev_id, int *out_fd)
 
 	*out_fd = fd;
 	libbdus_record_set_state(fd, BDUS_DEV_STATE_INITIALIZED, getpid());
+	return 0;
+}
+
+/*
+ * Become the driver of a device, or the one that is about to. Whoever is has to close
+ * the descriptor. Fails with EBUSY, without a message, if there is one.
+ */
+int libbdus_record_claim(uint64_t dev_id, enum libbdus_record_place place,
+			int *out_fd)
+{
+	char path[PATH_SIZE];
+	const int fd = open(make_path(path, dev_id, "driver"),
+			    O_RDWR | O_CLOEXEC);
+	struct flock lock;
+
+	if (fd < 0)
+		return is_missing(dev_id);
+	if (lock_byte(fd, F_OFD_SETLK, place, &lock)) {
+		close(fd);
+		return -EBUSY;
+	}
+
+	*out_fd = libbdus_daemonize_keep(fd);
+	if (*out_fd < 0) {
+		return libbdus_error_with_errno(-*out_fd, "Failed to keep %s",
+						path);
+	}
 	return 0;
 }
 
@@ -244,6 +294,18 @@ void libbdus_record_set_state(int fd, uint32_t state, int driver_pid)
 	(void)written;
 }
 
+/* Say what numbers the node has got, where nobody knew when the record was
+ * written. Likewise. */
+void libbdus_record_set_node(int fd, uint32_t major, uint32_t minor)
+{
+	char text[NODE_SIZE + 1];
+	ssize_t written;
+
+	snprintf(text, sizeof(text), NODE_FORMAT, major, minor);
+	written = pwrite(fd, text, NODE_SIZE, DRIVER_SIZE);
+	(void)written;
+}
+
 static void parse_line(struct libbdus_record *record, const char *key,
 		       const char *value)
 {
@@ -275,37 +337,23 @@ static bool read_device(uint64_t dev_id, struct libbdus_record *record)
 
 static bool read_driver(uint64_t dev_id, struct libbdus_record *record)
 {
-	char path[PATH_SIZE], text[DRIVER_SIZE + 1] = "";
+	char path[PATH_SIZE], text[DRIVER_SIZE + NODE_SIZE + 1] = "";
 	int fd = open(make_path(path, dev_id, "driver"), O_RDWR | O_CLOEXEC);
 	struct flock lock;
 	bool is_read;
 
 	if (fd < 0)
 		return false;
-	is_read = pread(fd, text, DRIVER_SIZE, 0) == DRIVER_SIZE &&
-		  sscanf(text, "%" SCNu32 " %" SCNu32, &record->state,
-			 &record->driver_pid) == 2 &&
-		  !lock_byte(fd, F_OFD_GETLK, &lock);
+	is_read = pread(fd, text, DRIVER_SIZE + NODE_SIZE, 0) >= DRIVER_SIZE &&
+		  sscanf(text, "%" SCNu32 " %" SCNu32 " %" SCNu32 " %" SCNu32,
+			 &record->state, &record->driver_pid,
+			 &record->device.major, &record->device.minor) >= 2 &&
+		  !lock_byte(fd, F_OFD_GETLK, LIBBDUS_RECORD_DRIVER, &lock);
 	record->is_driven = is_read && lock.l_type != F_UNLCK;
 	if (!record->is_driven)
 		record->driver_pid = 0;
 	close(fd);
 	return is_read;
-}
-
-static int is_missing(uint64_t dev_id)
-{
-	const int fd = open_next(O_RDONLY);
-	const uint64_t next = read_next(fd);
-
-	if (fd >= 0)
-		close(fd);
-	if (dev_id < LIBBDUS_FIRST_RECORDED_ID || dev_id >= next) {
-		return libbdus_error(EINVAL,
-			"There never was a device with id %" PRIu64 ".", dev_id);
-	}
-	return libbdus_error(ENODEV,
-		"The device with id %" PRIu64 " no longer exists.", dev_id);
 }
 
 static int require_root(void)
@@ -371,11 +419,73 @@ int libbdus_record_lock(uint64_t dev_id, int *out_fd)
 	return 0;
 }
 
+/* ---- telling drivers to end ---- */
+
+/*
+ * Make the pipe by which the driver, who calls this, can be told to end: then the
+ * first descriptor is readable for good. It is open as long as he serves.
+ */
+int libbdus_record_make_stop(uint64_t dev_id, int fds[2])
+{
+	char path[PATH_SIZE];
+
+	make_path(path, dev_id, "stop");
+	if (mkfifo(path, 0600) && errno != EEXIST)
+		return libbdus_error_with_errno(errno, "Failed to make %s",
+						path);
+
+	fds[0] = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	fds[1] = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+	for (int i = 0; i < 2; ++i)
+		fds[i] = fds[i] < 0 ? fds[i] : libbdus_daemonize_keep(fds[i]);
+	if (fds[0] < 0 || fds[1] < 0)
+		return libbdus_error_with_errno(errno, "Failed to open %s",
+						path);
+	return 0;
+}
+
+static int open_stop(uint64_t dev_id, int flags)
+{
+	char path[PATH_SIZE];
+
+	return open(make_path(path, dev_id, "stop"),
+		    flags | O_NONBLOCK | O_CLOEXEC);
+}
+
+/* Whether there is a driver that could be told. */
+bool libbdus_record_is_serving(uint64_t dev_id)
+{
+	const int fd = open_stop(dev_id, O_WRONLY);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
+/* Tell the driver to end. False if nobody serves. */
+bool libbdus_record_ask_to_stop(uint64_t dev_id)
+{
+	ssize_t written;
+	int fd;
+
+	if (!libbdus_record_is_serving(dev_id))
+		return false;
+	/* To have no signal if he has just closed it. */
+	fd = open_stop(dev_id, O_RDWR);
+	if (fd < 0)
+		return false;
+	written = write(fd, "", 1);
+	/* It can only be full of the same. */
+	(void)written;
+	close(fd);
+	return true;
+}
+
 /* Forget the device. */
 void libbdus_record_remove(uint64_t dev_id)
 {
 	static const char *const names[] = { "device", "device.new", "driver",
-					     "lock", "" };
+					     "lock", "stop", "" };
 	char path[PATH_SIZE];
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); ++i)
@@ -420,6 +530,24 @@ int libbdus_record_next(uint64_t *dev_id)
 	return 0;
 }
 
+/* Whether the number of a node, which may be that of a device that has gone, is now
+ * somebody else's. */
+static bool is_of_another(const struct libbdus_record *record)
+{
+	char link[64], target[256];
+	const char *name, *own_name = strrchr(record->path, '/');
+	ssize_t length;
+
+	snprintf(link, sizeof(link), "/sys/dev/block/%" PRIu32 ":%" PRIu32,
+		 record->device.major, record->device.minor);
+	length = readlink(link, target, sizeof(target) - 1);
+	if (length < 0 || !own_name)
+		return false;
+	target[length] = '\0';
+	name = strrchr(target, '/');
+	return name && strcmp(name, own_name);
+}
+
 /* Find the device whose node has a number. ENOENT without a message if there is
  * none. */
 int libbdus_record_find(uint32_t major, uint32_t minor, uint64_t *dev_id)
@@ -432,6 +560,25 @@ int libbdus_record_find(uint32_t major, uint32_t minor, uint64_t *dev_id)
 		ret = libbdus_record_read(id, &record);
 		if (!ret && record.device.major == major &&
 		    record.device.minor == minor &&
+		    record.state != BDUS_DEV_STATE_TERMINATED &&
+		    !is_of_another(&record)) {
+			*dev_id = id;
+			return 0;
+		}
+	}
+	return ret;
+}
+
+/* Find the device that had this node, which may have gone with its driver. Likewise. */
+int libbdus_record_find_path(const char *path, uint64_t *dev_id)
+{
+	struct libbdus_record record;
+	uint64_t id;
+	int ret;
+
+	for (id = 0; !(ret = libbdus_record_next(&id)); ++id) {
+		if (!libbdus_record_read(id, &record) &&
+		    !strcmp(record.path, path) &&
 		    record.state != BDUS_DEV_STATE_TERMINATED) {
 			*dev_id = id;
 			return 0;

@@ -98,10 +98,30 @@ static int terminate(struct bdus_ctx *ctx, int ret)
 	return check_callback("terminate", error);
 }
 
+/* Say what became known of the node only when it was there. */
+static void complete(struct bdus_ctx *ctx,
+		     const struct libbdus_session *session)
+{
+	memcpy((void *)&ctx->major, &session->device.major,
+	       sizeof(ctx->major));
+	memcpy((void *)&ctx->minor, &session->device.minor,
+	       sizeof(ctx->minor));
+}
+
+static int daemonize(const struct bdus_attrs *attrs,
+		     struct libbdus_daemon *daemon)
+{
+	if (attrs->dont_daemonize)
+		return 0;
+	libbdus_log_line(attrs, "daemonizing");
+	return daemon->report_fd >= 0 ? libbdus_daemonize_end(daemon) :
+					libbdus_daemonize();
+}
+
 static int serve(struct libbdus_crew *crew, struct libbdus_session *session,
+		 struct libbdus_daemon *daemon,
 		 const struct libbdus_memory *memory)
 {
-	const struct bdus_attrs *attrs = crew->ctx->attrs;
 	bool is_available;
 	int ret;
 
@@ -110,24 +130,36 @@ static int serve(struct libbdus_crew *crew, struct libbdus_session *session,
 		return ret;
 
 	session->is_unfinished = false;
+	complete(crew->ctx, session);
 	ret = announce(crew->ctx);
+	if (!ret)
+		ret = daemonize(crew->ctx->attrs, daemon);
 	if (ret)
 		return ret;
-
-	if (!attrs->dont_daemonize) {
-		libbdus_log_line(attrs, "daemonizing");
-		ret = libbdus_daemonize();
-		if (ret)
-			return ret;
-	}
 
 	libbdus_memory_lock(memory);
 	return libbdus_crew_serve(crew);
 }
 
+/* Serve, and terminate in the end. */
+static int serve_and_terminate(struct libbdus_crew *crew,
+			       struct libbdus_session *session,
+			       struct libbdus_daemon *daemon,
+			       const struct libbdus_memory *memory)
+{
+	int ret = serve(crew, session, daemon, memory);
+
+	/* Let clients not wait for terminate(). */
+	if (ret)
+		crew->backend->stop(session);
+	ret = libbdus_crew_join(crew, ret);
+	return terminate(crew->ctx, ret);
+}
+
 /* Run the callbacks, from initialize() to terminate(). */
 static int run_callbacks(const struct libbdus_backend *backend,
-			 struct libbdus_session *session, struct bdus_ctx *ctx)
+			 struct libbdus_session *session,
+			 struct libbdus_daemon *daemon, struct bdus_ctx *ctx)
 {
 	struct libbdus_memory memory;
 	struct libbdus_crew crew;
@@ -140,14 +172,17 @@ static int run_callbacks(const struct libbdus_backend *backend,
 	libbdus_memory_protect(&memory);
 
 	ret = initialize(ctx);
-	if (!ret) {
-		ret = serve(&crew, session, &memory);
-		/* Let clients not wait for terminate(). */
-		if (ret)
-			backend->stop(session);
-		ret = terminate(ctx, ret);
+	if (!ret && backend->serves_in_one_process &&
+	    !ctx->attrs->dont_daemonize) {
+		/* What follows is the daemon's, also if it fails. */
+		ret = libbdus_daemonize_begin(daemon);
+		if (daemon->report_fd < 0)
+			goto out_close;
 	}
+	if (!ret)
+		ret = serve_and_terminate(&crew, session, daemon, &memory);
 
+out_close:
 	libbdus_memory_unprotect(&memory);
 	libbdus_crew_close(&crew);
 	return ret;
@@ -155,7 +190,8 @@ static int run_callbacks(const struct libbdus_backend *backend,
 
 /* Be the driver of the session's device. */
 static int drive(const struct libbdus_backend *backend,
-		 struct libbdus_session *session, const struct bdus_ops *ops,
+		 struct libbdus_session *session,
+		 struct libbdus_daemon *daemon, const struct bdus_ops *ops,
 		 const struct bdus_attrs *requested,
 		 const struct libbdus_run_args *args)
 {
@@ -179,10 +215,14 @@ static int drive(const struct libbdus_backend *backend,
 		return ret;
 
 	libbdus_attrs_from_device(&attrs, &session->device);
+	if (session->workers_limit &&
+	    attrs.max_concurrent_callbacks > session->workers_limit)
+		attrs.max_concurrent_callbacks = session->workers_limit;
+	session->workers = attrs.max_concurrent_callbacks;
 	libbdus_log_ops(&attrs, ops);
 	libbdus_log_attrs(requested, &attrs);
 
-	ret = run_callbacks(backend, session, &ctx);
+	ret = run_callbacks(backend, session, daemon, &ctx);
 	if (!ret)
 		backend->mark_successful(session);
 	return ret;
@@ -237,6 +277,7 @@ int libbdus_run(const struct libbdus_backend *backend,
 		const struct libbdus_run_args *args)
 {
 	struct libbdus_session session = { .fd = -1 };
+	struct libbdus_daemon daemon = { .report_fd = -1 };
 	struct bdus_attrs attrs = { 0 };
 	struct libbdus_needs needs;
 	struct bdus_ops ops;
@@ -260,6 +301,7 @@ int libbdus_run(const struct libbdus_backend *backend,
 		.operations = libbdus_ops_operations(&ops),
 		.recovery = attrs.recoverable,
 		.time_out = attrs.request_timeout_ms,
+		.orphan_time_out = attrs.recoverable && attrs.orphan_timeout_ms,
 	};
 	ret = open_backend(&backend, &session, args, &needs);
 	if (ret)
@@ -278,9 +320,10 @@ int libbdus_run(const struct libbdus_backend *backend,
 	}
 
 	if (!ret)
-		ret = drive(backend, &session, &ops, &attrs, args);
+		ret = drive(backend, &session, &daemon, &ops, &attrs, args);
 
 	backend->close(&session);
+	libbdus_daemonize_give_up(&daemon, ret);
 	return ret;
 }
 

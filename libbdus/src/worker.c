@@ -31,6 +31,7 @@ int libbdus_crew_open(struct libbdus_crew *crew,
 		.backend = backend,
 		.session = session,
 		.ctx = ctx,
+		.started = 1,
 		.lock = PTHREAD_MUTEX_INITIALIZER,
 		.stopped = PTHREAD_COND_INITIALIZER,
 	};
@@ -139,32 +140,6 @@ static int flush_before_terminating(struct libbdus_worker *worker)
 	return 0;
 }
 
-/*
- * Serve, alone, until the device is available or the session ends before that.
- */
-int libbdus_crew_await_available(struct libbdus_crew *crew, bool *is_available)
-{
-	struct libbdus_worker *worker = &crew->workers[0];
-	int ret;
-
-	*is_available = false;
-	crew->serving = 1;
-
-	ret = serve_requests(worker);
-	if (ret)
-		return ret;
-
-	switch (worker->request.type) {
-	case KBDUS_REQUEST_TYPE_DEVICE_AVAILABLE:
-		*is_available = true;
-		return 0;
-	case KBDUS_REQUEST_TYPE_FLUSH_AND_TERMINATE:
-		return flush_before_terminating(worker);
-	default:
-		return 0;
-	}
-}
-
 static int serve_to_the_end(struct libbdus_worker *worker)
 {
 	int ret = serve_requests(worker);
@@ -191,11 +166,20 @@ static void stop_serving(struct libbdus_crew *crew, unsigned int count)
 	pthread_mutex_unlock(&crew->lock);
 }
 
+static void leave(struct libbdus_worker *worker)
+{
+	const struct libbdus_session *session = worker->crew->session;
+
+	if (session->protocol->leave)
+		session->protocol->leave(session, worker->channel);
+}
+
 /* Note how the worker ended; after a failure, make the others end too. */
 static void end_worker(struct libbdus_worker *worker, int result)
 {
 	struct libbdus_crew *crew = worker->crew;
 
+	leave(worker);
 	worker->result = result;
 	if (result) {
 		libbdus_error_save(&worker->error);
@@ -247,25 +231,77 @@ static void first_worker_main(struct libbdus_worker *worker)
 		end_yielding();
 }
 
-/* Start all workers but the first. Sets how many there are, with the first. */
-static int start_workers(struct libbdus_crew *crew, unsigned int *started)
+/* Start all workers but the first. */
+static int start_workers(struct libbdus_crew *crew)
 {
 	int err;
 
-	for (*started = 1; *started < crew->size; ++*started) {
-		struct libbdus_worker *worker = &crew->workers[*started];
+	while (crew->started < crew->size) {
+		struct libbdus_worker *worker = &crew->workers[crew->started];
 
 		err = pthread_create(&worker->thread, NULL, worker_main,
 				     worker);
 		if (err) {
-			stop_serving(crew, crew->size - *started);
+			stop_serving(crew, crew->size - crew->started);
 			return libbdus_error_with_errno(err,
-				"Failed to start worker %u of %u", *started,
+				"Failed to start worker %u of %u", crew->started,
 				crew->size);
 		}
+		++crew->started;
 	}
 
 	return 0;
+}
+
+/*
+ * Serve until the device is available or the session ends before that; alone, if the
+ * protocol does not need all workers. libbdus_crew_join() or libbdus_crew_serve() must
+ * follow.
+ */
+int libbdus_crew_await_available(struct libbdus_crew *crew, bool *is_available)
+{
+	struct libbdus_worker *worker = &crew->workers[0];
+	int ret = 0;
+
+	*is_available = false;
+	crew->serving = 1;
+
+	if (crew->session->protocol->needs_all_workers) {
+		crew->serving = crew->size;
+		ret = start_workers(crew);
+	}
+	if (!ret)
+		ret = serve_requests(worker);
+	if (!ret && worker->request.type == KBDUS_REQUEST_TYPE_DEVICE_AVAILABLE) {
+		*is_available = true;
+		return 0;
+	}
+
+	if (!ret &&
+	    worker->request.type == KBDUS_REQUEST_TYPE_FLUSH_AND_TERMINATE)
+		ret = flush_before_terminating(worker);
+	leave(worker);
+	return ret;
+}
+
+/*
+ * Wait until all workers that were started have ended, as they do once the session has
+ * been stopped. Returns ret, unless that is 0 and one of them failed. Does nothing the
+ * second time.
+ */
+int libbdus_crew_join(struct libbdus_crew *crew, int ret)
+{
+	for (unsigned int i = 1; i < crew->started; ++i)
+		pthread_join(crew->workers[i].thread, NULL);
+
+	for (unsigned int i = 0; i < crew->started && !ret; ++i) {
+		ret = crew->workers[i].result;
+		if (ret)
+			libbdus_error_restore(&crew->workers[i].error);
+	}
+
+	crew->started = 1;
+	return ret;
 }
 
 /*
@@ -276,29 +312,19 @@ int libbdus_crew_serve(struct libbdus_crew *crew)
 {
 	const struct libbdus_session *session = crew->session;
 	struct libbdus_worker *first = &crew->workers[0];
-	unsigned int started;
 	int ret;
 
+	/* Before anything that the others do then can be seen. */
+	if (crew->started < crew->size)
+		crew->serving = crew->size;
 	if (session->protocol->settle)
 		session->protocol->settle(session);
 
-	crew->serving = crew->size;
-
-	ret = start_workers(crew, &started);
+	ret = start_workers(crew);
 	if (ret)
 		end_worker(first, ret);
 	else
 		first_worker_main(first);
 
-	for (unsigned int i = 1; i < started; ++i)
-		pthread_join(crew->workers[i].thread, NULL);
-
-	for (unsigned int i = 0; i < started; ++i) {
-		if (crew->workers[i].result) {
-			libbdus_error_restore(&crew->workers[i].error);
-			return crew->workers[i].result;
-		}
-	}
-
-	return 0;
+	return libbdus_crew_join(crew, 0);
 }

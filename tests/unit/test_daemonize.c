@@ -82,6 +82,32 @@ static void exit_handler(void)
 	_exit(98);
 }
 
+/* What the daemon that is there early says before it is ready. */
+static int early_result;
+
+/* Become one early. Returns in the original process only if that fails. */
+static int daemonize_early(void)
+{
+	struct libbdus_daemon daemon;
+	int ret = libbdus_daemonize_begin(&daemon);
+
+	if (daemon.report_fd < 0)
+		return ret;
+	/* It prints to where the original process would. */
+	printf(" early");
+	if (early_result) {
+		if (early_result == -ECHILD)
+			_exit(3);
+		libbdus_error(-early_result, "It gave up.");
+		libbdus_daemonize_give_up(&daemon, early_result);
+	}
+	ret = libbdus_daemonize_end(&daemon);
+	libbdus_daemonize_give_up(&daemon, ret);
+	return ret;
+}
+
+static int (*daemonize)(void) = libbdus_daemonize;
+
 /* Run a command that becomes a daemon, or tries to. */
 static void play_command(int out, int out_stdout, void (*prepare)(void))
 {
@@ -98,7 +124,7 @@ static void play_command(int out, int out_stdout, void (*prepare)(void))
 		prepare();
 
 	printf("buffered");
-	say(out, libbdus_daemonize(), shared);
+	say(out, daemonize(), shared);
 	_exit(1);
 }
 
@@ -233,6 +259,47 @@ static void test_second_fork_failing(void **state)
 	assert_no_daemon(&outcome);
 }
 
+static void test_early_daemon(void **state)
+{
+	struct outcome outcome;
+
+	(void)state;
+
+	daemonize = daemonize_early;
+	outcome = play(NULL);
+	assert_daemon(&outcome);
+	assert_string_equal(outcome.printed, "buffered early");
+	outcome = play(ignore_children);
+	assert_daemon(&outcome);
+	outcome = play(close_standard_files);
+	assert_daemon(&outcome);
+}
+
+/* The original process fails with what the daemon failed with, or because it died. */
+static void test_early_daemon_failing(void **state)
+{
+	struct outcome outcome;
+
+	(void)state;
+
+	early_result = -ENOSPC;
+	outcome = play(NULL);
+	assert_int_equal(outcome.report.result, -ENOSPC);
+	assert_int_equal(outcome.report.pid, outcome.command);
+	assert_string_equal(outcome.report.message, "It gave up.");
+	assert_string_equal(outcome.printed, "buffered early");
+
+	early_result = -ECHILD;
+	outcome = play(NULL);
+	assert_no_daemon(&outcome);
+	early_result = 0;
+	outcome = play(fail_first_fork);
+	assert_no_daemon(&outcome);
+	outcome = play(fail_second_fork);
+	assert_no_daemon(&outcome);
+	daemonize = libbdus_daemonize;
+}
+
 static void test_keep(void **state)
 {
 	const int saved = dup(STDIN_FILENO);
@@ -264,6 +331,8 @@ int main(void)
 		cmocka_unit_test(test_without_standard_files),
 		cmocka_unit_test(test_first_fork_failing),
 		cmocka_unit_test(test_second_fork_failing),
+		cmocka_unit_test(test_early_daemon),
+		cmocka_unit_test(test_early_daemon_failing),
 		cmocka_unit_test(test_keep),
 	};
 

@@ -5,6 +5,7 @@
  * is seen as the driver, and what becomes of damaged ones.
  */
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -199,6 +200,122 @@ static void test_unfinished(void **state)
 	close(fd);
 }
 
+/* Driver and successor are two places, each for one. */
+static void test_claim(void **state)
+{
+	int fd, successor, other;
+	uint64_t id;
+
+	(void)state;
+
+	id = create(&fd, 16);
+	assert_int_equal(libbdus_record_claim(id, LIBBDUS_RECORD_DRIVER, &other),
+			 -EBUSY);
+	assert_int_equal(libbdus_record_claim(id, LIBBDUS_RECORD_SUCCESSOR,
+					      &successor), 0);
+	assert_int_equal(libbdus_record_claim(id, LIBBDUS_RECORD_SUCCESSOR,
+					      &other), -EBUSY);
+	close(fd);
+	assert_int_equal(libbdus_record_claim(id, LIBBDUS_RECORD_DRIVER, &fd),
+			 0);
+	close(successor);
+	assert_int_equal(libbdus_record_claim(id, LIBBDUS_RECORD_SUCCESSOR,
+					      &successor), 0);
+	close(successor);
+	close(fd);
+	assert_int_equal(libbdus_record_claim(id + 1, LIBBDUS_RECORD_DRIVER,
+					      &fd), -EINVAL);
+}
+
+/* The numbers of a node that are known late, and a node that is gone. */
+static void test_late_node(void **state)
+{
+	struct libbdus_record record;
+	uint64_t id, found;
+	int fd;
+
+	(void)state;
+
+	id = create(&fd, 16);
+	libbdus_record_set_node(fd, 4000000, 4294967295u);
+	libbdus_record_set_state(fd, BDUS_DEV_STATE_AVAILABLE, getpid());
+	assert_int_equal(libbdus_record_read(id, &record), 0);
+	assert_int_equal(record.state, BDUS_DEV_STATE_AVAILABLE);
+	assert_int_equal(record.device.major, 4000000);
+	assert_int_equal(record.device.minor, 4294967295u);
+	assert_int_equal(libbdus_record_find(4000000, 4294967295u, &found), 0);
+	assert_int_equal(libbdus_record_find_path("/dev/loop16", &found), 0);
+	assert_int_equal(found, id);
+	assert_int_equal(libbdus_record_find_path("/dev/loop1", &found), -ENOENT);
+	libbdus_record_set_state(fd, BDUS_DEV_STATE_TERMINATED, 0);
+	assert_int_equal(libbdus_record_find_path("/dev/loop16", &found),
+			 -ENOENT);
+	close(fd);
+}
+
+/* An orphan's numbers may be those of another disk by now: of one that this machine
+ * has, whatever it is. */
+static void test_numbers_of_another(void **state)
+{
+	unsigned int major, minor;
+	FILE *file = popen("cat /sys/block/*/dev 2>/dev/null | head -n 1", "r");
+	uint64_t id;
+	int count;
+	int fd;
+
+	(void)state;
+
+	count = fscanf(file, "%u:%u", &major, &minor);
+	pclose(file);
+	if (count != 2)
+		skip();
+	create(&fd, 16);
+	libbdus_record_set_node(fd, major, minor);
+	if (major != 7)
+		assert_int_equal(libbdus_record_find(major, minor, &id),
+				 -ENOENT);
+	close(fd);
+}
+
+static bool is_readable(int fd)
+{
+	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
+
+	return poll(&poll_fd, 1, 0) == 1 && (poll_fd.revents & POLLIN);
+}
+
+/* Looking is not telling, and nothing happens to who tells nobody. */
+static void test_stop(void **state)
+{
+	uint64_t id;
+	int fds[2];
+	int fd;
+
+	(void)state;
+
+	id = create(&fd, 16);
+	assert_false(libbdus_record_is_serving(id));
+	assert_false(libbdus_record_ask_to_stop(id));
+	assert_int_equal(libbdus_record_make_stop(id, fds), 0);
+	assert_true(libbdus_record_is_serving(id));
+	assert_false(is_readable(fds[0]));
+	assert_true(libbdus_record_ask_to_stop(id));
+	assert_true(is_readable(fds[0]));
+	assert_true(libbdus_record_ask_to_stop(id));
+	close(fds[0]);
+	assert_false(libbdus_record_is_serving(id));
+	assert_false(libbdus_record_ask_to_stop(id));
+	close(fds[1]);
+	/* Whoever comes next begins anew. */
+	assert_int_equal(libbdus_record_make_stop(id, fds), 0);
+	assert_false(is_readable(fds[0]));
+	close(fds[0]);
+	close(fds[1]);
+	libbdus_record_remove(id);
+	assert_int_not_equal(access(directory, F_OK), -1);
+	close(fd);
+}
+
 static void test_lock(void **state)
 {
 	uint64_t id;
@@ -224,6 +341,10 @@ int main(void)
 		TEST(test_ids_are_never_used_again),
 		TEST(test_next_and_find),
 		TEST(test_unfinished),
+		TEST(test_claim),
+		TEST(test_late_node),
+		TEST(test_numbers_of_another),
+		TEST(test_stop),
 		TEST(test_lock),
 	};
 
