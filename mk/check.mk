@@ -15,6 +15,7 @@ $(O)/obj-unit/%.o: %.c Makefile mk/check.mk
 	$(CC) $(CFLAGS) $(UNIT_CFLAGS) -c -o $@ $<
 
 $(O)/obj-unit/libbdus/src/%_fuse.o: UNIT_CFLAGS += $(FUSE_CFLAGS)
+$(O)/obj-unit/libbdus/src/%_ublk.o: UNIT_CFLAGS += $(UBLK_CFLAGS)
 
 $(O)/unit/libbdus.a: $(LIB_SOURCES:%.c=$(O)/obj-unit/%.o)
 	@mkdir -p $(@D)

@@ -13,6 +13,8 @@ SMARTCOLS_LIBS	 = $(shell pkg-config --libs smartcols)
 # library's headers must be there.
 FUSE_CFLAGS	:= $(shell pkg-config --exists fuse3 2>/dev/null && \
 			echo -DLIBBDUS_HAVE_FUSE $$(pkg-config --cflags fuse3))
+UBLK_CFLAGS	:= $(shell pkg-config --atleast-version=2.3 liburing 2>/dev/null && \
+			echo -DLIBBDUS_HAVE_UBLK $$(pkg-config --cflags liburing))
 
 LIB_SOURCES	:= $(wildcard libbdus/src/*.c)
 CMD_SOURCES	:= $(filter-out cmdbdus/bdus-info.c,$(wildcard cmdbdus/*.c))
@@ -43,6 +45,8 @@ $(O)/obj/%.o: %.c Makefile mk/user.mk
 $(O)/obj/libbdus/%.o: OBJ_CFLAGS = -fPIC -fvisibility=hidden $(LIBBDUS_CFLAGS)
 $(O)/obj/libbdus/src/%_fuse.o: OBJ_CFLAGS = -fPIC -fvisibility=hidden \
 	$(FUSE_CFLAGS) $(LIBBDUS_CFLAGS)
+$(O)/obj/libbdus/src/%_ublk.o: OBJ_CFLAGS = -fPIC -fvisibility=hidden \
+	$(UBLK_CFLAGS) $(LIBBDUS_CFLAGS)
 $(O)/obj/cmdbdus/%.o: OBJ_CFLAGS = $(SMARTCOLS_CFLAGS) \
 	-DBDUS_DRIVER_DIR='"$(DRIVER_DIR)"' $(CMDBDUS_CFLAGS)
 $(O)/obj/drivers/%.o: OBJ_CFLAGS = -Idrivers/common

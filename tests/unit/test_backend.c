@@ -57,7 +57,7 @@ static void test_unknown_name(void **state)
 
 	assert_int_equal(choose("nonsense", &nothing), -EINVAL);
 	assert_message_has("\"nonsense\"");
-	assert_message_has("auto, kbdus, fuse");
+	assert_message_has("auto, kbdus, ublk, fuse");
 	assert_int_equal(choose("kbdusx", &nothing), -EINVAL);
 }
 
@@ -79,6 +79,7 @@ static void test_first_that_works(void **state)
 	for (size_t i = 0; i < COUNT(names); ++i) {
 		assert_int_equal(choose(names[i], &nothing), -ENOENT);
 		assert_message_begins("No backend can be used. kbdus: ");
+		assert_message_has(" ublk: ");
 		assert_message_has(" fuse: ");
 	}
 }
@@ -125,12 +126,32 @@ static void test_needs(void **state)
 	assert_refused(&needs, "recoverable");
 	needs = (struct libbdus_needs){ .time_out = true };
 	assert_refused(&needs, "request_timeout_ms");
+	needs = (struct libbdus_needs){ .orphan_time_out = true };
+	assert_refused(&needs, "orphan_timeout_ms");
+}
+
+/* What it can do and fuse cannot. */
+static void test_needs_of_ublk(void **state)
+{
+	struct libbdus_needs needs = {
+		.operations = KBDUS_OP_ALL & ~(KBDUS_OP(IOCTL) |
+					       KBDUS_OP(SECURE_ERASE)),
+		.recovery = true,
+	};
+
+	(void)state;
+
+	assert_int_equal(libbdus_backend_check(&libbdus_backend_ublk, &needs), 0);
+	needs.orphan_time_out = true;
+	assert_int_equal(libbdus_backend_check(&libbdus_backend_ublk, &needs),
+			 -EOPNOTSUPP);
+	assert_message_has("backend ublk cannot do: attribute orphan_timeout_ms");
 }
 
 /* Neither errno nor the message change, though backends were found unusable. */
 static void test_info(void **state)
 {
-	static const char *const names[] = { "kbdus", "fuse" };
+	static const char *const names[] = { "kbdus", "ublk", "fuse" };
 	struct bdus_backend_info info;
 	uint32_t index;
 
@@ -189,6 +210,7 @@ int main(void)
 		TEST(test_first_that_works),
 		TEST(test_without_root),
 		TEST(test_needs),
+		TEST(test_needs_of_ublk),
 		TEST(test_info),
 		TEST(test_info_of_earlier_header),
 		TEST(test_backend_of_device),
