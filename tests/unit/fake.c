@@ -55,27 +55,64 @@ static int fake_fail(int result, const char *what)
 	return result ? libbdus_error_with_errno(-result, "Fake %s", what) : 0;
 }
 
+/* What comes before the payload. */
+struct channel {
+	unsigned int index;
+	bool is_present;
+	char *payload;
+};
+
 static int channel_open(const struct libbdus_session *session,
-			unsigned int index, void **channel)
+			unsigned int index, void **out)
 {
+	struct channel *channel;
+
 	(void)session;
-	(void)index;
 
 	if (++fake.channels_opened == fake.failing_channel) {
 		--fake.channels_opened;
 		return fake_fail(-ENOMEM, "channel");
 	}
 
-	*channel = calloc(1, PAYLOAD_SIZE);
+	channel = calloc(1, sizeof(*channel));
+	channel->index = index;
+	channel->payload = calloc(1, PAYLOAD_SIZE);
+	*out = channel;
 	return 0;
 }
 
-static void channel_close(const struct libbdus_session *session, void *channel)
+static void channel_leave(const struct libbdus_session *session, void *channel)
 {
+	(void)session;
+	(void)channel;
+
+	pthread_mutex_lock(&fake.lock);
+	++fake.left;
+	pthread_mutex_unlock(&fake.lock);
+}
+
+static void channel_close(const struct libbdus_session *session, void *argument)
+{
+	struct channel *channel = argument;
+
 	(void)session;
 
 	++fake.channels_closed;
+	free(channel->payload);
 	free(channel);
+}
+
+/* Whether there is something for this worker. */
+static bool is_something_for(const struct channel *channel)
+{
+	if (fake.is_stopping)
+		return true;
+	if (fake.taken == fake.queued)
+		return false;
+	return !fake.needs_all ||
+	       fake.queue[fake.taken].type !=
+		       KBDUS_REQUEST_TYPE_DEVICE_AVAILABLE ||
+	       (channel->index == 0 && fake.present == fake.channels_opened);
 }
 
 static void take(struct libbdus_request *request)
@@ -100,9 +137,10 @@ static void take(struct libbdus_request *request)
 }
 
 static int channel_exchange(const struct libbdus_session *session,
-			    void *channel, struct libbdus_request *request,
+			    void *argument, struct libbdus_request *request,
 			    int error)
 {
+	struct channel *channel = argument;
 	bool is_failing;
 
 	(void)session;
@@ -112,11 +150,18 @@ static int channel_exchange(const struct libbdus_session *session,
 	if (request->handle)
 		fake.answers[request->handle] = error;
 
+	if (!channel->is_present)
+		++fake.present;
+	channel->is_present = true;
+	pthread_cond_broadcast(&fake.changed);
+
 	is_failing = ++fake.exchanges == fake.failing_exchange;
 	if (!is_failing) {
-		while (!fake.is_stopping && fake.taken == fake.queued)
+		while (!is_something_for(channel))
 			pthread_cond_wait(&fake.changed, &fake.lock);
-		*request = (struct libbdus_request){ .payload = channel };
+		*request = (struct libbdus_request){
+			.payload = channel->payload,
+		};
 		take(request);
 	}
 
@@ -130,7 +175,17 @@ static const struct libbdus_protocol fake_protocol = {
 	.name = "fake",
 	.open = channel_open,
 	.exchange = channel_exchange,
+	.leave = channel_leave,
 	.close = channel_close,
+};
+
+static const struct libbdus_protocol fake_protocol_for_all = {
+	.name = "fake",
+	.open = channel_open,
+	.exchange = channel_exchange,
+	.leave = channel_leave,
+	.close = channel_close,
+	.needs_all_workers = true,
 };
 
 static int backend_open(struct libbdus_session *session)
@@ -139,7 +194,8 @@ static int backend_open(struct libbdus_session *session)
 		return fake_fail(fake.open_result, "open");
 
 	++fake.opened;
-	session->protocol = &fake_protocol;
+	session->protocol = fake.needs_all ? &fake_protocol_for_all :
+					     &fake_protocol;
 	return 0;
 }
 

@@ -43,6 +43,9 @@ extern struct fake {
 	unsigned int failing_channel;
 	unsigned int failing_exchange;
 
+	/* Whether the device becomes available only when all workers exchange. */
+	bool needs_all;
+
 	/* The device that can be described and attached to. */
 	struct kbdus_device_config device;
 
@@ -50,6 +53,8 @@ extern struct fake {
 	unsigned int opened, closed, described, created, attached;
 	unsigned int stopped, marked;
 	unsigned int channels_opened, channels_closed, exchanges;
+	/* Workers that have exchanged for the first time, and that have left. */
+	unsigned int present, left;
 	/* What close() saw. */
 	bool was_unfinished;
 } fake;

@@ -356,6 +356,54 @@ static void test_flush_with_too_few_threads(void **state)
 	assert_int_equal(seen.terminated, 1);
 }
 
+/* Where the device needs all workers to become available, all are there before, and none
+ * is started again. */
+static void test_all_come_early(void **state)
+{
+	(void)state;
+
+	fake.needs_all = true;
+	fake_push(AVAILABLE, 0, 0);
+	fake_push(TERMINATE, 0, 0);
+
+	assert_int_equal(run(), 0);
+	assert_int_equal(fake.present, WORKERS);
+	assert_int_equal(fake.left, WORKERS);
+	assert_int_equal(seen.terminated, 1);
+}
+
+/* One of them ends before that: so do all, and its failure is that of the run. */
+static void test_early_worker_failing(void **state)
+{
+	for (unsigned int i = 1; i <= WORKERS; ++i) {
+		set_up(state);
+		fake.needs_all = true;
+		fake.failing_exchange = i;
+
+		assert_int_equal(run(), -ENODEV);
+		assert_message_has("Fake exchange");
+		assert_int_equal(fake.left, WORKERS);
+		assert_int_equal(seen.terminated, 1);
+		assert_int_equal(fake.marked, 0);
+	}
+}
+
+/* They cannot all come. */
+static void test_too_few_threads_early(void **state)
+{
+	for (int threads = 0; threads < WORKERS - 1; ++threads) {
+		set_up(state);
+		fake.needs_all = true;
+		fake_push(AVAILABLE, 0, 0);
+		threads_left = threads;
+
+		assert_int_equal(run(), -EAGAIN);
+		assert_message_has("EAGAIN");
+		assert_int_equal(fake.left, threads + 1);
+		assert_int_equal(seen.terminated, 1);
+	}
+}
+
 static void test_too_few_channels(void **state)
 {
 	(void)state;
@@ -380,6 +428,9 @@ int main(void)
 		TEST(test_available_twice),
 		TEST(test_too_few_threads),
 		TEST(test_flush_with_too_few_threads),
+		TEST(test_all_come_early),
+		TEST(test_early_worker_failing),
+		TEST(test_too_few_threads_early),
 		TEST(test_too_few_channels),
 	};
 
