@@ -5,6 +5,15 @@
 ## bench         drivers over each protocol beside their peers; BENCH=quick for less
 BENCH		?= full
 
+# The peer that Debian has no package of.
+ifneq ($(UBLK_CFLAGS),)
+user: $(O)/bench/ublk-null
+endif
+
+$(O)/bench/ublk-null: bench/guest/ublk_null.c mk/bench.mk
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -o $@ $< $(shell pkg-config --libs liburing)
+
 .PHONY: bench
 bench:
 	bench/run $(BENCH)

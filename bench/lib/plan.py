@@ -25,6 +25,8 @@ SUBJECTS = [
     Subject("bdus", "bdus ioctl", "ioctl"),
     Subject("bdus", "bdus mmap", "mmap"),
     Subject("bdus", "bdus uds", "uds"),
+    Subject("bdus_ublk", "bdus over ublk"),
+    Subject("ublk_null", "ublk's null server"),
     Subject("nbd", "nbd + nbdkit"),
     Subject("loop", "loop on tmpfs"),
 ]
