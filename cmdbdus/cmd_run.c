@@ -229,6 +229,7 @@ static int find_name(const struct command *command, int argc, char **argv,
 		} else if (strcmp(argv[i], "-f") != 0 &&
 			   strcmp(argv[i], "--foreground") != 0 &&
 			   strcmp(argv[i], "--log") != 0 &&
+			   strcmp(argv[i], "--wait") != 0 &&
 			   strncmp(argv[i], "--replace=", 10) != 0 &&
 			   strncmp(argv[i], "--backend=", 10) != 0 &&
 			   strncmp(argv[i], "--protocol=", 11) != 0) {
@@ -306,6 +307,8 @@ const struct command command_run = {
 		"  -f, --foreground       stay in the foreground\n"
 		"      --replace DEVICE   take over an existing device, by path or "
 		"id\n"
+		"      --wait             with --replace: wait until it is "
+		"available\n"
 		"      --backend NAME     what makes the device; see 'bdus version "
 		"--backends'\n"
 		"      --protocol NAME    how the driver talks to the module: ioctl, "

@@ -78,15 +78,15 @@ _bdus_run() {
 			mapfile -t COMPREPLY < <(compgen -f -- \
 				"${COMP_WORDS[COMP_CWORD]#=}")
 		else
-			_bdus_offer --foreground --replace --backend --protocol \
-				--log "${keys[@]}"
+			_bdus_offer --foreground --replace --wait --backend \
+				--protocol --log "${keys[@]}"
 			[[ ${COMPREPLY[0]-} == *= ]] && compopt -o nospace 2>/dev/null
 		fi
 	else
 		local -a drivers
 		mapfile -t drivers < <(_bdus_drivers)
-		_bdus_offer --foreground --replace --backend --protocol --log \
-			--list "${drivers[@]}"
+		_bdus_offer --foreground --replace --wait --backend --protocol \
+			--log --list "${drivers[@]}"
 	fi
 }
 

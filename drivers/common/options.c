@@ -164,6 +164,11 @@ static bool set_orphan_timeout(const char *value, struct driver_run *run)
 	return parse_positive_u32(value, false, &run->attrs.orphan_timeout_ms);
 }
 
+static bool set_leave_timeout(const char *value, struct driver_run *run)
+{
+	return parse_positive_u32(value, false, &run->attrs.leave_timeout_ms);
+}
+
 static const struct driver_option common_options[] = {
 	{ "size", "SIZE", "size of the device, e.g. 64M or 1TiB", set_size },
 	{ "logical-block-size", "SIZE", "smallest unit clients can access",
@@ -181,6 +186,8 @@ static const struct driver_option common_options[] = {
 	  set_request_timeout },
 	{ "orphan-timeout", "MS|forever", "how long requests wait for a successor",
 	  set_orphan_timeout },
+	{ "leave-timeout", "MS", "how long --replace waits for the present driver",
+	  set_leave_timeout },
 	{ NULL, NULL, NULL, NULL },
 };
 
@@ -214,6 +221,8 @@ static void print_help(const struct driver *driver)
 	       "Options:\n"
 	       "  -f, --foreground             stay in the foreground\n"
 	       "      --replace ID|PATH        take over an existing device\n"
+	       "      --wait                   with --replace: wait until it is "
+	       "available\n"
 	       "      --backend NAME           what makes the device: auto, kbdus, "
 	       "fuse\n"
 	       "      --protocol NAME          how it talks to the module: ioctl, "
@@ -312,6 +321,11 @@ static int check_run(const struct driver *driver, const struct driver_run *run)
 	if (driver->only_driver && run->attrs.recoverable)
 		return driver_usage_error(driver, "recoverable=yes: %s",
 					  driver->only_driver);
+	if (run->attrs.wait_until_available && !run->is_replacement)
+		return driver_usage_error(driver, "--wait needs --replace");
+	if (run->attrs.leave_timeout_ms && !run->is_replacement)
+		return driver_usage_error(driver,
+					  "leave-timeout= needs --replace");
 	if (driver->needs_size && !run->is_replacement && run->attrs.size == 0)
 		return driver_usage_error(driver,
 					  "size= is missing, e.g. size=64M");
@@ -336,6 +350,8 @@ int driver_parse(const struct driver *driver, int argc, char **argv,
 			run->attrs.dont_daemonize = true;
 		else if (strcmp(word, "--log") == 0)
 			run->attrs.log = true;
+		else if (strcmp(word, "--wait") == 0)
+			run->attrs.wait_until_available = true;
 		else if (strcmp(word, "--replace") == 0)
 			replace = i + 1 < argc ? argv[++i] : "";
 		else if (strncmp(word, "--replace=", 10) == 0)

@@ -420,6 +420,17 @@ struct bdus_attrs {
 	 *  limit. Ignored by bdus_rerun().
 	 *  @since 0.1.3 */
 	uint32_t orphan_timeout_ms;
+
+	/** @brief Milliseconds that bdus_rerun() gives the present driver to finish
+	 *  what it has begun and to leave, before it is cut off. 0 stands for
+	 *  30 s. Ignored by bdus_run().
+	 *  @since 0.1.3 */
+	uint32_t leave_timeout_ms;
+
+	/** @brief Have bdus_rerun() wait for a device that is not yet available,
+	 *  instead of failing with `EBUSY`. Ignored by bdus_run().
+	 *  @since 0.1.3 */
+	bool wait_until_available;
 #endif
 };
 
@@ -517,7 +528,8 @@ static inline bool bdus_run(const struct bdus_ops *ops,
  * @return As bdus_run(). Further errors: `EINVAL` the device never existed, or
  *         `ops` or `attrs` do not suit it (the present driver stays then);
  *         `ENODEV` it is gone, or was destroyed because the present driver
- *         failed and it is not recoverable; `EBUSY` it is not available yet;
+ *         failed and it is not recoverable; `EBUSY` it is not available yet
+ *         (see bdus_attrs::wait_until_available);
  *         `EINPROGRESS` another driver is about to take it over; `EINTR`
  *         interrupted by a signal, the present driver leaves nevertheless.
  */

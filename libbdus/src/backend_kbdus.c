@@ -128,9 +128,12 @@ static int kbdus_attach(struct libbdus_session *session, uint64_t dev_id)
 {
 	struct kbdus_attachment attachment = {
 		.config.device.seqnum = dev_id,
+		.leave_timeout_ms = session->leave_timeout_ms,
 	};
 	int ret;
 
+	if (session->wait_until_available)
+		attachment.flags |= KBDUS_ATTACH_F_WAIT_AVAILABLE;
 	ret = set_protocol(session, &attachment.config.protocol);
 	if (ret)
 		return ret;

@@ -116,6 +116,10 @@ struct libbdus_session {
 	/* How many workers are wanted; set before create() and attach(). There
 	 * are never more than the device can have requests under way. */
 	uint32_t workers_wanted;
+	/* How long attach() waits for the present driver; 0: the default. */
+	uint32_t leave_timeout_ms;
+	/* Whether it waits for a device that is not yet available. */
+	bool wait_until_available;
 	/* The protocol's: what the workers share. */
 	void *shared;
 	/* The backend's: what else it has of the device. */

@@ -117,6 +117,8 @@ void libbdus_log_attrs(const struct bdus_attrs *before,
 	BOOLEAN(log);
 	NUMBER(request_timeout_ms);
 	NUMBER(orphan_timeout_ms);
+	NUMBER(leave_timeout_ms);
+	BOOLEAN(wait_until_available);
 #undef BOOLEAN
 #undef NUMBER
 }

@@ -311,6 +311,9 @@ int libbdus_run(const struct libbdus_backend *backend,
 	if (!session.workers_wanted)
 		session.workers_wanted = 1;
 
+	session.leave_timeout_ms = attrs.leave_timeout_ms;
+	session.wait_until_available = attrs.wait_until_available;
+
 	if (args->is_rerun) {
 		ret = take_over(backend, &session, &ops, &attrs, args->dev_id);
 	} else {

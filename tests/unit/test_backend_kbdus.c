@@ -187,6 +187,11 @@ static void test_failure_before_available(void **state)
 static void test_rerun(void **state)
 {
 	const struct bdus_attrs mine = { .dont_daemonize = true };
+	const struct bdus_attrs patient = {
+		.dont_daemonize = true,
+		.leave_timeout_ms = 7,
+		.wait_until_available = true,
+	};
 	const struct kbdus_attachment *attached = &kernel.attached;
 
 	(void)state;
@@ -201,6 +206,14 @@ static void test_rerun(void **state)
 	assert_string_equal(attached->config.protocol.name, "ioctl");
 	assert_int_equal(attached->flags, 0);
 	assert_int_equal(attached->leave_timeout_ms, 0);
+
+	set_up(state);
+	set_info();
+	set_notifications();
+	kernel.info.config.device.operations = KBDUS_OP(WRITE);
+	assert_succeeds(bdus_rerun(12, &ops, &patient, NULL));
+	assert_int_equal(attached->flags, KBDUS_ATTACH_F_WAIT_AVAILABLE);
+	assert_int_equal(attached->leave_timeout_ms, 7);
 
 	set_up(state);
 	set_info();

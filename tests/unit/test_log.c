@@ -229,6 +229,8 @@ static void test_list_of_attributes(void **state)
 		{ "log", "true" },
 		{ "request_timeout_ms", "0" },
 		{ "orphan_timeout_ms", "4294967295 (was 0)" },
+		{ "leave_timeout_ms", "0" },
+		{ "wait_until_available", "false" },
 	};
 	char *line = text;
 
