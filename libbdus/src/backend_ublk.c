@@ -222,8 +222,6 @@ static uint64_t flags_of(const struct kbdus_device_config *device)
 
 	if (device->flags & KBDUS_DEVICE_F_RECOVERABLE)
 		flags |= UBLK_F_USER_RECOVERY | UBLK_F_USER_RECOVERY_REISSUE;
-	if (device->flags & KBDUS_DEVICE_F_NO_PARTITIONS)
-		flags |= UBLK_F_NO_AUTO_PART_SCAN;
 	return flags;
 }
 
@@ -305,9 +303,6 @@ static int make_device(struct libbdus_session *session,
 
 	ublk->queue_count = info.nr_hw_queues;
 	ublk->queue_depth = info.queue_depth;
-	ublk->hides_partitions =
-		(device->flags & KBDUS_DEVICE_F_NO_PARTITIONS) &&
-		!(info.flags & UBLK_F_NO_AUTO_PART_SCAN);
 
 	describe_parameters(device, &parameters);
 	ret = tell(session->fd, UBLK_U_CMD_SET_PARAMS, ublk->number,
@@ -438,7 +433,6 @@ static int begin_starting(const struct libbdus_session *session,
 		return ret;
 	}
 	ublk->starter.fd = libbdus_daemonize_keep(ublk->starter.fd);
-	ublk->creator_pid = getpid();
 	ublk->go_fd = fds[1];
 	return 0;
 }
@@ -918,11 +912,8 @@ static void abandon_starting(struct libbdus_ublk *ublk)
 	struct libbdus_outcome outcome;
 
 	close_if_open(&ublk->go_fd);
-	/* A daemon's is the child of the process that waits for the daemon. */
-	if (ublk->starter.fd >= 0 && ublk->creator_pid == getpid())
+	if (ublk->starter.fd >= 0)
 		libbdus_child_end(&ublk->starter, &outcome);
-	else
-		close_if_open(&ublk->starter.fd);
 }
 
 static void ublk_close(struct libbdus_session *session)

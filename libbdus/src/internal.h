@@ -172,8 +172,8 @@ struct libbdus_backend {
 	void (*mark_successful)(const struct libbdus_session *session);
 	/* Let go. The device ends or waits for a successor. */
 	void (*close)(struct libbdus_session *session);
-	/* Whether the process that makes the device available must be the one that
-	 * serves it to the end, so that a daemon is one from before that. */
+	/* Whether the process that makes the device must be the one that serves it to
+	 * the end, so that a daemon is one from before that. */
 	bool serves_in_one_process;
 };
 

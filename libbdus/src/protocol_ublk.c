@@ -356,8 +356,11 @@ static bool call_capset(struct __user_cap_data_struct data[2])
 	return !syscall(SYS_capset, &header, data);
 }
 
-/* Do without the privilege that the kernel demands of whoever may have partitions
- * looked for. Of this thread only. */
+/*
+ * Do without the privilege that the kernel demands of those who serve if there are to be
+ * partitions, also of udev and others who would have them looked for later. Newer
+ * kernels have a flag, but that is about the beginning only. Of this thread only.
+ */
 static bool drop_privilege(struct __user_cap_data_struct before[2])
 {
 	struct __user_cap_header_struct header = {
@@ -376,12 +379,12 @@ static bool drop_privilege(struct __user_cap_data_struct before[2])
 static int fetch(const struct libbdus_session *session,
 		 struct channel *channel)
 {
-	const struct libbdus_ublk *ublk = session->holding;
 	struct __user_cap_data_struct before[2];
 	bool is_dropped;
 	int ret = 0;
 
-	is_dropped = ublk->hides_partitions && drop_privilege(before);
+	is_dropped = (session->device.flags & KBDUS_DEVICE_F_NO_PARTITIONS) &&
+		     drop_privilege(before);
 	for (unsigned int i = 0; !ret && i < channel->queue_count; ++i)
 		ret = fetch_all(session, channel, i);
 	if (!ret)

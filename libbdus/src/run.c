@@ -172,17 +172,9 @@ static int run_callbacks(const struct libbdus_backend *backend,
 	libbdus_memory_protect(&memory);
 
 	ret = initialize(ctx);
-	if (!ret && backend->serves_in_one_process &&
-	    !ctx->attrs->dont_daemonize) {
-		/* What follows is the daemon's, also if it fails. */
-		ret = libbdus_daemonize_begin(daemon);
-		if (daemon->report_fd < 0)
-			goto out_close;
-	}
 	if (!ret)
 		ret = serve_and_terminate(&crew, session, daemon, &memory);
 
-out_close:
 	libbdus_memory_unprotect(&memory);
 	libbdus_crew_close(&crew);
 	return ret;
@@ -306,6 +298,15 @@ int libbdus_run(const struct libbdus_backend *backend,
 	ret = open_backend(&backend, &session, args, &needs);
 	if (ret)
 		return ret;
+
+	if (backend->serves_in_one_process && !attrs.dont_daemonize) {
+		ret = libbdus_daemonize_begin(&daemon);
+		/* All the rest is the daemon's, also if it fails. */
+		if (daemon.report_fd < 0) {
+			backend->close(&session);
+			return ret;
+		}
+	}
 
 	session.workers_wanted = attrs.max_concurrent_callbacks;
 	if (!session.workers_wanted)

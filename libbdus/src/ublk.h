@@ -53,10 +53,6 @@
 #define UBLK_F_CMD_IOCTL_ENCODE (1UL << 6)
 #endif
 
-#ifndef UBLK_F_NO_AUTO_PART_SCAN
-#define UBLK_F_NO_AUTO_PART_SCAN (1ULL << 18)
-#endif
-
 /* ---- control_ublk.c: liburing, and commands to the kernel ---- */
 
 /* What is used of liburing beside what its header has inline. */
@@ -128,13 +124,8 @@ struct libbdus_ublk {
 	 * process serves, and ends if there will be none. */
 	struct libbdus_child starter;
 	int go_fd;
-	/* Its parent. */
-	int creator_pid;
 	/* Threads that have not left; see protocol_ublk.c. */
 	unsigned int serving;
-	/* Partitions are not to be looked for, and the kernel knows no flag for
-	 * that. */
-	bool hides_partitions;
 	struct libbdus_ublk_gate gate;
 };
 
