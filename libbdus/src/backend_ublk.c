@@ -51,6 +51,9 @@
 #define STOP_TIMEOUT_MS 2000
 #define KILL_TIMEOUT_MS 5000
 
+/* How long a driver may take to leave if nobody said. */
+#define LEAVE_TIMEOUT_MS 30000
+
 /* How long the kernel may take for what depends on nobody. */
 #define KERNEL_TIMEOUT_MS 10000
 
@@ -567,11 +570,6 @@ static int ublk_describe(const struct libbdus_session *session, uint64_t dev_id,
 		return ret;
 	if (record.state == BDUS_DEV_STATE_TERMINATED)
 		return is_gone(dev_id);
-	if (record.state == BDUS_DEV_STATE_INITIALIZED) {
-		return libbdus_error(EBUSY,
-			"The device with id %" PRIu64 " is not yet available.",
-			dev_id);
-	}
 	if (!(record.device.flags & KBDUS_DEVICE_F_RECOVERABLE)) {
 		return libbdus_error(EOPNOTSUPP,
 			"Backend ublk cannot replace the driver of a device that is not recoverable.");
@@ -597,17 +595,52 @@ static bool is_alive(int pid)
 	return state != 'X' && state != 'Z';
 }
 
-/*
- * Have the present driver end and take its place in the record. This waits as long
- * as he takes, or for a signal.
- */
-static int succeed(struct libbdus_ublk *ublk, uint64_t dev_id)
+/* Wait until the device is available, if that is wanted, or for a signal. */
+static int await_available(const struct libbdus_session *session,
+			   uint64_t dev_id)
 {
+	struct libbdus_record record;
+	int ret;
+
+	while (!(ret = libbdus_record_read(dev_id, &record)) &&
+	       record.state == BDUS_DEV_STATE_INITIALIZED) {
+		if (!session->wait_until_available || !record.is_driven) {
+			return libbdus_error(EBUSY,
+				"The device with id %" PRIu64
+				" is not yet available.", dev_id);
+		}
+		if (!pause_a_moment())
+			return libbdus_error_with_errno(EINTR, "Interrupted");
+	}
+	if (!ret && record.state == BDUS_DEV_STATE_TERMINATED)
+		ret = is_gone(dev_id);
+	return ret;
+}
+
+static void kill_driver(uint64_t dev_id)
+{
+	struct libbdus_record record;
+
+	/* As it is now: it may be another process than when it was asked. */
+	if (!libbdus_record_read(dev_id, &record) && record.driver_pid > 1)
+		kill((int)record.driver_pid, SIGKILL);
+}
+
+/* Have the present driver end and take its place in the record. This waits as long
+ * as it may take, or for a signal. */
+static int succeed(const struct libbdus_session *session,
+		   struct libbdus_ublk *ublk, uint64_t dev_id)
+{
+	const uint64_t end = now_ms() + (session->leave_timeout_ms ?
+						 session->leave_timeout_ms :
+						 LEAVE_TIMEOUT_MS);
 	int ret;
 
 	while ((ret = libbdus_record_claim(dev_id, LIBBDUS_RECORD_DRIVER,
 					  &ublk->record_fd)) == -EBUSY) {
 		libbdus_record_ask_to_stop(dev_id);
+		if (now_ms() >= end)
+			kill_driver(dev_id);
 		if (!pause_a_moment())
 			return libbdus_error_with_errno(EINTR, "Interrupted");
 	}
@@ -659,7 +692,9 @@ static int take_over(struct libbdus_session *session,
 	struct libbdus_record record;
 	int ret;
 
-	ret = succeed(ublk, dev_id);
+	ret = await_available(session, dev_id);
+	if (!ret)
+		ret = succeed(session, ublk, dev_id);
 	if (!ret)
 		ret = libbdus_record_read(dev_id, &record);
 	if (ret)
@@ -819,14 +854,10 @@ static void mark_terminated(uint64_t dev_id, uint32_t driver_pid)
 /* Have the driver stop serving, by all means. */
 static void end_driver(uint64_t dev_id)
 {
-	struct libbdus_record record;
-
 	libbdus_record_ask_to_stop(dev_id);
 	if (stops_serving(dev_id, STOP_TIMEOUT_MS))
 		return;
-	/* As it is now: it may be another process than when we asked. */
-	if (!libbdus_record_read(dev_id, &record) && record.driver_pid > 1)
-		kill((int)record.driver_pid, SIGKILL);
+	kill_driver(dev_id);
 	stops_serving(dev_id, KILL_TIMEOUT_MS);
 }
 

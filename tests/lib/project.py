@@ -23,7 +23,7 @@ import sources
 TOP = Path(__file__).resolve().parents[2]
 PROTOCOLS = ["ioctl", "mmap", "uds"]
 ALL, TURNS, ONE = "all", "turns", "one"
-BACKENDS = ["kbdus", "fuse"]
+BACKENDS = ["kbdus", "ublk", "fuse"]
 NATIVE = ["fuse"]  # these need no machine of their own
 ALONG = ["libbdus/include", "tests", "examples", "drivers", "demo", "bench", "docs"]
 
@@ -55,9 +55,11 @@ class Bdus:
                                  "each (all, the default), or over one, in "
                                  "turns (turns)")
         parser.add_argument("--backend", metavar="B", default="kbdus",
-                            help="what makes the device: kbdus (the default) "
-                                 "in virtual machines, or on this machine "
-                                 "itself: " + ", ".join(NATIVE))
+                            help="what makes the device: " + ", ".join(
+                                 name for name in BACKENDS
+                                 if name not in NATIVE) +
+                                 " in virtual machines (default: kbdus), or on "
+                                 "this machine itself: " + ", ".join(NATIVE))
 
     def check_options(self, options):
         for value, known in ((options.protocol, [*PROTOCOLS, ALL, TURNS]),
@@ -89,7 +91,7 @@ class Bdus:
         `backends` names those that can do what it takes."""
         if case.backends and options.backend not in case.backends:
             return []
-        if options.backend in NATIVE:
+        if options.backend != "kbdus":
             return [self.task(case, "")]
         if options.protocol in PROTOCOLS:
             chosen = [options.protocol]

@@ -101,7 +101,8 @@ static void unmount_all(void)
 
 	while (mounts && fgets(line, sizeof(line), mounts)) {
 		if (sscanf(line, "%1023s %2047s", source, directory) != 2 ||
-		    strncmp(source, "/dev/bdus-", 10) != 0)
+		    (strncmp(source, "/dev/bdus-", 10) != 0 &&
+		     strncmp(source, "/dev/ublkb", 10) != 0))
 			continue;
 		unescape(directory);
 		if (fork() == 0)
@@ -137,6 +138,48 @@ static void destroy_all(void)
 	}
 	alarm(0);
 	close(fd);
+}
+
+/* ---- devices of other backends ---- */
+
+#define RECORDS "/run/bdus"
+
+static bool has_no_directory(const char *path, const char *prefix)
+{
+	DIR *directory = opendir(path);
+	struct dirent *entry;
+	bool found = false;
+
+	while (directory && !found && (entry = readdir(directory)))
+		found = strncmp(entry->d_name, prefix, strlen(prefix)) == 0;
+	if (directory)
+		closedir(directory);
+	return !found;
+}
+
+/* Ids begin with a one, beside which there is only `next`. */
+static bool no_records(void)
+{
+	return has_no_directory(RECORDS, "1");
+}
+
+static bool no_ublk_devices(void)
+{
+	return has_no_directory("/sys/block", "ublkb") &&
+	       has_no_directory("/sys/class/ublk-char", "ublkc");
+}
+
+static void destroy_recorded(void)
+{
+	if (no_records())
+		return;
+	if (fork() == 0) {
+		execl(MINE "bin/bdus", MINE "bin/bdus", "destroy", "--all",
+		      "--no-flush", "--quiet", NULL);
+		_exit(1);
+	}
+	if (!becomes(no_children, 20))
+		complain("bdus destroy hangs");
 }
 
 /* ---- processes ---- */
@@ -232,10 +275,17 @@ int main(void)
 		slow = atof(text);
 	unmount_all();
 	destroy_all();
+	destroy_recorded();
 	if (!becomes(no_process_of_mine, 10))
 		complain("a driver cannot be killed");
 	if (!becomes(nobody_is_stuck, 10))
 		complain("tasks are stuck");
+	if (!becomes(no_ublk_devices, 10))
+		complain("ublk devices are left");
+	/* Their clients are gone only now. */
+	destroy_recorded();
+	if (!no_records())
+		complain("records of devices are left");
 	if (!becomes(is_unloaded, 10))
 		complain("the module cannot be unloaded");
 	return 0;

@@ -2,25 +2,70 @@
 
 /*
  * before-case.c: before each case: the module is loaded, with the protocol of
- * the run. A program, because a shell that starts others takes longer than most
- * cases under emulation.
+ * the run, or the kernel's own for another backend. A program, because a shell
+ * that starts others takes longer than most cases under emulation.
  */
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+/* Say what udev is to do with devices of the kernel's own modules: as with ours, not
+ * to look at what is on them, which the driver would see. */
+static bool quieten_udev(void)
+{
+	static const char rules[] =
+		"SUBSYSTEM==\"block\", KERNEL==\"ublkb*|nbd*\", "
+		"ENV{UDEV_DISABLE_PERSISTENT_STORAGE_RULES_FLAG}=\"1\", "
+		"OPTIONS+=\"nowatch\"\n";
+	FILE *file;
+
+	if (mkdir("/run/udev/rules.d", 0755) && errno != EEXIST)
+		return false;
+	file = fopen("/run/udev/rules.d/10-bdus.rules", "we");
+	if (!file)
+		return false;
+	fputs(rules, file);
+	if (fclose(file))
+		return false;
+	return !system("udevadm control --reload");
+}
+
+static int load_ublk(void)
+{
+	int status;
+
+	if (!quieten_udev()) {
+		printf("before the case: udev cannot be told\n");
+		return 1;
+	}
+	if (access("/sys/module/ublk_drv", F_OK) == 0)
+		return 0;
+	if (fork() == 0)
+		_exit(execlp("modprobe", "modprobe", "ublk_drv", NULL));
+	if (wait(&status) > 0 && status == 0)
+		return 0;
+	printf("before the case: ublk_drv cannot be loaded\n");
+	return 1;
+}
 
 int main(void)
 {
+	const char *backend = getenv("BDUS_BACKEND");
 	const char *path = getenv("BDUS_MODULE");
 	const char *protocol = getenv("BDUS_PROTOCOL");
 	char parameters[64];
 	int fd;
 
+	if (backend && strcmp(backend, "ublk") == 0)
+		return load_ublk();
 	if (access("/sys/module/kbdus", F_OK) == 0)
 		return 0;
 	snprintf(parameters, sizeof(parameters), "protocol=%s",
