@@ -10,7 +10,7 @@ UNIT_CFLAGS	:= -Ilibbdus/src -fsanitize=address,undefined \
 		   -fno-sanitize-recover=all -fno-omit-frame-pointer
 
 # The library once more, under the sanitizers and with nothing hidden.
-$(O)/obj-unit/%.o: %.c Makefile mk/check.mk
+$(O)/obj-unit/%.o: %.c Makefile mk/check.mk $(O)/flags
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(UNIT_CFLAGS) -c -o $@ $<
 

@@ -16,6 +16,8 @@ FUSE_CFLAGS	:= $(shell pkg-config --exists fuse3 2>/dev/null && \
 UBLK_CFLAGS	:= $(shell pkg-config --atleast-version=2.3 liburing 2>/dev/null && \
 			echo -DLIBBDUS_HAVE_UBLK $$(pkg-config --cflags liburing))
 
+BACKEND_CFLAGS	:= $(FUSE_CFLAGS) $(UBLK_CFLAGS)
+
 LIB_SOURCES	:= $(wildcard libbdus/src/*.c)
 CMD_SOURCES	:= $(filter-out cmdbdus/bdus-info.c,$(wildcard cmdbdus/*.c))
 INFO_SOURCES	:= cmdbdus/bdus-info.c $(wildcard cmdbdus/common*.c)
@@ -38,7 +40,15 @@ USER_TARGETS	:= $(LIBBDUS) $(O)/lib/libbdus.so \
 .PHONY: user
 user: $(USER_TARGETS)
 
-$(O)/obj/%.o: %.c Makefile mk/user.mk
+# What objects are made with. It changes with what is installed, too, and they must
+# not outlive that.
+FLAGS	:= $(CC) $(CFLAGS) $(LIBBDUS_CFLAGS) $(CMDBDUS_CFLAGS) $(BACKEND_CFLAGS)
+ifneq ($(FLAGS),$(file <$(O)/flags))
+$(shell mkdir -p $(O))
+$(file >$(O)/flags,$(FLAGS))
+endif
+
+$(O)/obj/%.o: %.c Makefile mk/user.mk $(O)/flags
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(OBJ_CFLAGS) -c -o $@ $<
 

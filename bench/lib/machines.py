@@ -25,7 +25,7 @@ class BenchError(Exception):
 
 class Bench(project.Bdus):
     name = "bench"
-    packages = ("nbdkit", "nbd-client")
+    packages = ("nbdkit", "nbd-client", "libnbd-bin", "fuse3")
 
 
 class Machines:

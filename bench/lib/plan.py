@@ -8,6 +8,7 @@ takes; what a subject is made with is a file in guest/subjects.
 import dataclasses
 
 INSTRUCTIONS, RATES = "instructions", "rates"
+KIB, MIB = 1 << 10, 1 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,6 +18,7 @@ class Subject:
     name: str
     label: str  # in tables and charts
     protocol: str = ""  # of those that have several
+    largest: int = MIB  # requests that it is measured with
 
 
 # What comes first is drawn first.
@@ -29,6 +31,8 @@ SUBJECTS = [
     Subject("ublk_null", "ublk's null server"),
     Subject("nbd", "nbd + nbdkit"),
     Subject("loop", "loop on tmpfs"),
+    Subject("bdus_fuse", "bdus over fuse", largest=4 * KIB),
+    Subject("nbdfuse", "file of nbdfuse", largest=4 * KIB),
 ]
 
 # What others are compared with.
@@ -60,8 +64,6 @@ class Workload:
 def size_label(size):
     return f"{size >> 20} MiB" if size >= 1 << 20 else f"{size >> 10} KiB"
 
-
-KIB, MIB = 1 << 10, 1 << 20
 
 READ_ALONE = Workload("randread", 4 * KIB, 1)
 WRITE_ALONE = Workload("randwrite", 4 * KIB, 1)
