@@ -51,6 +51,7 @@ static const struct trait {
 	TRAIT("RECOVERY", has_recovery),
 	TRAIT("REPLACEMENT", has_replacement),
 	TRAIT("TIME-OUT", has_time_out),
+	TRAIT("ORPHAN-TIME-OUT", has_orphan_time_out),
 	TRAIT("REMOVAL-IN-USE", removes_while_open),
 	TRAIT("WITHOUT-ROOT", is_unprivileged),
 	TRAIT("BUILT-IN", is_built_in),

@@ -16,6 +16,7 @@ $(O)/obj-unit/%.o: %.c Makefile mk/check.mk $(O)/flags
 
 $(O)/obj-unit/libbdus/src/%_fuse.o: UNIT_CFLAGS += $(FUSE_CFLAGS)
 $(O)/obj-unit/libbdus/src/%_ublk.o: UNIT_CFLAGS += $(UBLK_CFLAGS)
+$(O)/obj-unit/libbdus/src/%_nbd.o: UNIT_CFLAGS += $(NBD_CFLAGS)
 
 $(O)/unit/libbdus.a: $(LIB_SOURCES:%.c=$(O)/obj-unit/%.o)
 	@mkdir -p $(@D)

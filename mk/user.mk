@@ -15,6 +15,8 @@ FUSE_CFLAGS	:= $(shell pkg-config --exists fuse3 2>/dev/null && \
 			echo -DLIBBDUS_HAVE_FUSE $$(pkg-config --cflags fuse3))
 UBLK_CFLAGS	:= $(shell pkg-config --atleast-version=2.3 liburing 2>/dev/null && \
 			echo -DLIBBDUS_HAVE_UBLK $$(pkg-config --cflags liburing))
+NBD_CFLAGS	:= $(shell pkg-config --exists libnl-genl-3.0 2>/dev/null && \
+			echo -DLIBBDUS_HAVE_NBD $$(pkg-config --cflags libnl-genl-3.0))
 
 BACKEND_CFLAGS	:= $(FUSE_CFLAGS) $(UBLK_CFLAGS)
 
@@ -57,6 +59,8 @@ $(O)/obj/libbdus/src/%_fuse.o: OBJ_CFLAGS = -fPIC -fvisibility=hidden \
 	$(FUSE_CFLAGS) $(LIBBDUS_CFLAGS)
 $(O)/obj/libbdus/src/%_ublk.o: OBJ_CFLAGS = -fPIC -fvisibility=hidden \
 	$(UBLK_CFLAGS) $(LIBBDUS_CFLAGS)
+$(O)/obj/libbdus/src/%_nbd.o: OBJ_CFLAGS = -fPIC -fvisibility=hidden \
+	$(NBD_CFLAGS) $(LIBBDUS_CFLAGS)
 $(O)/obj/cmdbdus/%.o: OBJ_CFLAGS = $(SMARTCOLS_CFLAGS) \
 	-DBDUS_DRIVER_DIR='"$(DRIVER_DIR)"' $(CMDBDUS_CFLAGS)
 $(O)/obj/drivers/%.o: OBJ_CFLAGS = -Idrivers/common

@@ -65,7 +65,7 @@ _bdus_run() {
 	if [[ ${COMP_WORDS[COMP_CWORD - 1]} == --replace ]]; then
 		_bdus_offer_devices
 	elif [[ ${COMP_WORDS[COMP_CWORD - 1]} == --backend ]]; then
-		_bdus_offer auto kbdus ublk fuse
+		_bdus_offer auto kbdus ublk nbd fuse
 	elif [[ ${COMP_WORDS[COMP_CWORD - 1]} == --protocol ]]; then
 		_bdus_offer ioctl mmap uds
 	elif ((i < COMP_CWORD)); then

@@ -224,7 +224,7 @@ static void print_help(const struct driver *driver)
 	       "      --wait                   with --replace: wait until it is "
 	       "available\n"
 	       "      --backend NAME           what makes the device: auto, kbdus, "
-	       "fuse\n"
+	       "ublk, nbd, fuse\n"
 	       "      --protocol NAME          how it talks to the module: ioctl, "
 	       "mmap, uds\n"
 	       "      --log                    write a line for each callback\n"

@@ -909,6 +909,8 @@ struct bdus_backend_info {
 	bool has_secure_erase;
 	/** @brief Whether bdus_ops::ioctl is called. */
 	bool has_ioctl;
+	/** @brief Whether bdus_attrs::orphan_timeout_ms works. */
+	bool has_orphan_time_out;
 };
 
 bool bdus_get_backend_info_0_1_3_(uint32_t index,

@@ -21,6 +21,7 @@
 static const struct libbdus_backend *const backends[] = {
 	&libbdus_backend_kbdus,
 	&libbdus_backend_ublk,
+	&libbdus_backend_nbd,
 	&libbdus_backend_fuse,
 };
 
@@ -64,7 +65,7 @@ int libbdus_backend_check(const struct libbdus_backend *backend,
 		return lacks(backend, "attribute recoverable");
 	if (needs->time_out && !traits->has_time_out)
 		return lacks(backend, "attribute request_timeout_ms");
-	if (needs->orphan_time_out && !traits->has_time_out)
+	if (needs->orphan_time_out && !traits->has_orphan_time_out)
 		return lacks(backend, "attribute orphan_timeout_ms");
 	return 0;
 }

@@ -191,6 +191,7 @@ const struct libbdus_backend libbdus_backend_kbdus = {
 		.has_recovery = true,
 		.has_replacement = true,
 		.has_time_out = true,
+		.has_orphan_time_out = true,
 		.removes_while_open = true,
 		.has_fua_write = true,
 		.has_discard = true,

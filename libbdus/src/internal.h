@@ -179,6 +179,7 @@ struct libbdus_backend {
 
 extern const struct libbdus_backend libbdus_backend_kbdus;
 extern const struct libbdus_backend libbdus_backend_ublk;
+extern const struct libbdus_backend libbdus_backend_nbd;
 extern const struct libbdus_backend libbdus_backend_fuse;
 
 extern const struct libbdus_management libbdus_management_kbdus;
@@ -255,6 +256,8 @@ extern const struct libbdus_protocol libbdus_protocol_uds;
 
 /* Of the backend "ublk". */
 extern const struct libbdus_protocol libbdus_protocol_ublk;
+/* Of the backend "nbd"; see nbd.h. */
+extern const struct libbdus_protocol libbdus_protocol_nbd;
 
 /* Of the backend "fuse"; its begin() is given what libbdus_fuse_load() found. */
 extern const struct libbdus_protocol libbdus_protocol_fuse;
@@ -371,6 +374,7 @@ enum libbdus_record_place { LIBBDUS_RECORD_DRIVER, LIBBDUS_RECORD_SUCCESSOR };
 int libbdus_record_create(uint64_t *dev_id, int *out_fd);
 int libbdus_record_claim(uint64_t dev_id, enum libbdus_record_place place,
 			int *out_fd);
+int libbdus_record_take(uint64_t dev_id, int *out_fd);
 int libbdus_record_write(const struct libbdus_record *record);
 void libbdus_record_set_state(int fd, uint32_t state, int driver_pid);
 void libbdus_record_set_node(int fd, uint32_t major, uint32_t minor);

@@ -12,6 +12,7 @@
  *              known at first; its driver has byte 0 of it locked,
  *              and whoever is about to be its driver byte 1
  *     lock     locked by whoever takes the device apart
+ *     keeper   of some backends: a socket of the process that outlives the driver
  *     stop     of some backends: a pipe by which the driver is told to end
  *
  * and beside them is `next`, the next id, so that ids are never used again. They
@@ -70,6 +71,7 @@ static const struct member {
 	MEMBER("max-write-zeros-size", device.max_write_zeros_size),
 	MEMBER("max-discard-erase-size", device.max_discard_erase_size),
 	MEMBER("max-outstanding-requests", device.max_outstanding_requests),
+	MEMBER("orphan-timeout-ms", device.orphan_timeout_ms),
 	MEMBER("index", device.index),
 	MEMBER("major", device.major),
 	MEMBER("minor", device.minor),
@@ -217,6 +219,37 @@ int libbdus_record_claim(uint64_t dev_id, enum libbdus_record_place place,
 	if (lock_byte(fd, F_OFD_SETLK, place, &lock)) {
 		close(fd);
 		return -EBUSY;
+	}
+
+	*out_fd = libbdus_daemonize_keep(fd);
+	if (*out_fd < 0) {
+		return libbdus_error_with_errno(-*out_fd, "Failed to keep %s",
+						path);
+	}
+	return 0;
+}
+
+/*
+ * Become the driver of a device that is available, instead of another one, which may
+ * still hold what it got. At most one process at a time.
+ */
+int libbdus_record_take(uint64_t dev_id, int *out_fd)
+{
+	char new_path[PATH_SIZE], path[PATH_SIZE];
+	const int fd = open(make_path(new_path, dev_id, "driver.new"),
+			    O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	struct flock lock;
+	int ret;
+
+	if (fd < 0)
+		return is_missing(dev_id);
+	libbdus_record_set_state(fd, BDUS_DEV_STATE_AVAILABLE, getpid());
+	if (lock_byte(fd, F_OFD_SETLK, LIBBDUS_RECORD_DRIVER, &lock) ||
+	    rename(new_path, make_path(path, dev_id, "driver"))) {
+		ret = libbdus_error_with_errno(errno, "Failed to lock %s",
+					       new_path);
+		close(fd);
+		return ret;
 	}
 
 	*out_fd = libbdus_daemonize_keep(fd);
@@ -485,7 +518,8 @@ bool libbdus_record_ask_to_stop(uint64_t dev_id)
 void libbdus_record_remove(uint64_t dev_id)
 {
 	static const char *const names[] = { "device", "device.new", "driver",
-					     "lock", "stop", "" };
+					     "driver.new", "keeper", "lock",
+					     "stop", "" };
 	char path[PATH_SIZE];
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); ++i)

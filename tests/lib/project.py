@@ -23,7 +23,7 @@ import sources
 TOP = Path(__file__).resolve().parents[2]
 PROTOCOLS = ["ioctl", "mmap", "uds"]
 ALL, TURNS, ONE = "all", "turns", "one"
-BACKENDS = ["kbdus", "ublk", "fuse"]
+BACKENDS = ["kbdus", "ublk", "nbd", "fuse"]
 NATIVE = ["fuse"]  # these need no machine of their own
 ALONG = ["libbdus/include", "tests", "examples", "drivers", "demo", "bench", "docs"]
 

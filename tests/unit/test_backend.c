@@ -57,7 +57,7 @@ static void test_unknown_name(void **state)
 
 	assert_int_equal(choose("nonsense", &nothing), -EINVAL);
 	assert_message_has("\"nonsense\"");
-	assert_message_has("auto, kbdus, ublk, fuse");
+	assert_message_has("auto, kbdus, ublk, nbd, fuse");
 	assert_int_equal(choose("kbdusx", &nothing), -EINVAL);
 }
 
@@ -151,7 +151,7 @@ static void test_needs_of_ublk(void **state)
 /* Neither errno nor the message change, though backends were found unusable. */
 static void test_info(void **state)
 {
-	static const char *const names[] = { "kbdus", "ublk", "fuse" };
+	static const char *const names[] = { "kbdus", "ublk", "nbd", "fuse" };
 	struct bdus_backend_info info;
 	uint32_t index;
 

@@ -102,7 +102,8 @@ static void unmount_all(void)
 	while (mounts && fgets(line, sizeof(line), mounts)) {
 		if (sscanf(line, "%1023s %2047s", source, directory) != 2 ||
 		    (strncmp(source, "/dev/bdus-", 10) != 0 &&
-		     strncmp(source, "/dev/ublkb", 10) != 0))
+		     strncmp(source, "/dev/ublkb", 10) != 0 &&
+		     strncmp(source, "/dev/nbd", 8) != 0))
 			continue;
 		unescape(directory);
 		if (fork() == 0)
@@ -167,6 +168,11 @@ static bool no_ublk_devices(void)
 {
 	return has_no_directory("/sys/block", "ublkb") &&
 	       has_no_directory("/sys/class/ublk-char", "ublkc");
+}
+
+static bool no_nbd_devices(void)
+{
+	return has_no_directory("/sys/block", "nbd");
 }
 
 static void destroy_recorded(void)
@@ -282,6 +288,8 @@ int main(void)
 		complain("tasks are stuck");
 	if (!becomes(no_ublk_devices, 10))
 		complain("ublk devices are left");
+	if (!becomes(no_nbd_devices, 10))
+		complain("network block devices are left");
 	/* Their clients are gone only now. */
 	destroy_recorded();
 	if (!no_records())

@@ -38,21 +38,24 @@ static bool quieten_udev(void)
 	return !system("udevadm control --reload");
 }
 
-static int load_ublk(void)
+/* Load a module of the kernel's own: with an argument or NULL. */
+static int load_own(const char *module, const char *argument)
 {
+	char path[64];
 	int status;
 
 	if (!quieten_udev()) {
 		printf("before the case: udev cannot be told\n");
 		return 1;
 	}
-	if (access("/sys/module/ublk_drv", F_OK) == 0)
+	snprintf(path, sizeof(path), "/sys/module/%s", module);
+	if (access(path, F_OK) == 0)
 		return 0;
 	if (fork() == 0)
-		_exit(execlp("modprobe", "modprobe", "ublk_drv", NULL));
+		_exit(execlp("modprobe", "modprobe", module, argument, NULL));
 	if (wait(&status) > 0 && status == 0)
 		return 0;
-	printf("before the case: ublk_drv cannot be loaded\n");
+	printf("before the case: %s cannot be loaded\n", module);
 	return 1;
 }
 
@@ -65,7 +68,11 @@ int main(void)
 	int fd;
 
 	if (backend && strcmp(backend, "ublk") == 0)
-		return load_ublk();
+		return load_own("ublk_drv", NULL);
+	/* Without devices for those who want some that are there already, which
+	 * take their time to appear. */
+	if (backend && strcmp(backend, "nbd") == 0)
+		return load_own("nbd", "nbds_max=0");
 	if (access("/sys/module/kbdus", F_OK) == 0)
 		return 0;
 	snprintf(parameters, sizeof(parameters), "protocol=%s",

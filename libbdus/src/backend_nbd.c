@@ -1,0 +1,1104 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * backend_nbd.c: devices of the kernel's module nbd.
+ *
+ *     client -> /dev/nbdN -> socket pairs -> protocol_nbd.c
+ *
+ * Called by run.c, and by manage.c from any process. Each device is one that nbd makes
+ * anew and removes afterwards, so that what is changed about it in sysfs is never found
+ * by others. The kernel's ends of the connections belong to it, ours to the driver and
+ * its keeper (keeper_nbd.c), which does all that happens at the end of a device. A
+ * successor gets the connections from the keeper; if the driver is dead, the kernel is
+ * given new ones, and sends what was not answered once more.
+ *
+ * Time-outs of nbd end connections, and one that is not answered in time would be sent
+ * to another driver, or to the same one twice. So there are none. What a dead driver
+ * was sent is looked at once a second, which nbd does with a single connection only: so
+ * many does a recoverable device have.
+ *
+ * Owns struct nbd_device from create or attach to close.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/blkpg.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "nbd.h"
+
+/* The largest device that a file offset can address. */
+#define LARGEST_SIZE ((uint64_t)INT64_MAX & ~(uint64_t)511)
+
+/* What network block devices can have under way over each connection. */
+#define QUEUE_DEPTH 128
+
+/* Lower numbers are what the module makes for others. */
+#define FIRST_NUMBER 16
+#define NUMBER_COUNT 4096
+
+/* More than anybody will wait, in seconds. */
+#define NEVER 1000000
+
+/* How often the kernel looks after requests of a recoverable device. */
+#define IO_TIMEOUT_MS 1000
+
+/* How long requests wait for a successor if nothing else was said. */
+#define DEFAULT_ORPHAN_TIMEOUT_MS 30000
+
+/* How long a keeper may take to answer, and the kernel to see that connections have
+ * ended. */
+#define KEEPER_TIMEOUT_MS 10000
+#define RECONNECT_TIMEOUT_MS 5000
+
+/* Partitions that a device can have. */
+#define PARTITION_COUNT 256
+
+/* Meanings of struct libbdus_record::numbers. */
+enum { NBD_NUMBER };
+
+static void close_if_open(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+/* ---- open ---- */
+
+static int nbd_open(struct libbdus_session *session)
+{
+	int ret;
+
+	if (geteuid() != 0) {
+		return libbdus_error(EPERM,
+			"Insufficient privileges: the effective user is not root.");
+	}
+
+	ret = libbdus_nbd_netlink_probe();
+	if (!ret)
+		session->protocol = &libbdus_protocol_nbd;
+	return ret;
+}
+
+/* ---- what create and attach share ---- */
+
+static bool is_recoverable(const struct kbdus_device_config *device)
+{
+	return device->flags & KBDUS_DEVICE_F_RECOVERABLE;
+}
+
+/* How long requests wait for a successor; 0 if for ever. */
+static uint64_t orphan_timeout_ms(const struct kbdus_device_config *device)
+{
+	if (device->orphan_timeout_ms == KBDUS_ORPHAN_TIMEOUT_FOREVER)
+		return 0;
+	return device->orphan_timeout_ms ? device->orphan_timeout_ms :
+					   DEFAULT_ORPHAN_TIMEOUT_MS;
+}
+
+/* The same for the kernel. It is the keeper that sees to it in time. */
+static uint64_t dead_timeout(const struct kbdus_device_config *device)
+{
+	if (!is_recoverable(device))
+		return 0;
+	return orphan_timeout_ms(device) ?
+		       orphan_timeout_ms(device) / 1000 + 2 : NEVER;
+}
+
+static void describe_keeping(const struct kbdus_device_config *device,
+			     struct nbd_keeping *keeping)
+{
+	static const char *const names[] = { "driver", "keeper", "device",
+					     "device.new", "driver.new",
+					     "lock" };
+
+	*keeping = (struct nbd_keeping){
+		.number = device->index,
+		.is_recoverable = is_recoverable(device),
+		.orphan_timeout_ms = orphan_timeout_ms(device),
+	};
+	snprintf(keeping->identifier, sizeof(keeping->identifier),
+		 "bdus-%" PRIu64, (uint64_t)device->seqnum);
+	snprintf(keeping->directory, sizeof(keeping->directory), "%s/%" PRIu64,
+		 libbdus_record_directory, (uint64_t)device->seqnum);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); ++i)
+		snprintf(keeping->files[i], sizeof(keeping->files[i]), "%s/%s",
+			 keeping->directory, names[i]);
+}
+
+static int allocate(struct libbdus_session *session)
+{
+	struct nbd_device *device = malloc(sizeof(*device));
+
+	if (!device)
+		return libbdus_error_with_errno(ENOMEM, "Failed to allocate");
+
+	*device = (struct nbd_device){
+		.record_fd = -1, .line_fd = -1, .go_fd = -1, .child.fd = -1,
+	};
+	session->holding = device;
+	return 0;
+}
+
+/* Make connections: ours survive what a daemon does to its first descriptors. */
+static int make_connections(struct nbd_device *device, unsigned int count,
+			    int kernel_fds[NBD_CONNECTIONS])
+{
+	int pair[2];
+
+	for (unsigned int i = 0; i < count; ++i) {
+		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
+			return libbdus_error_with_errno(errno,
+				"Failed to make sockets");
+		kernel_fds[i] = pair[1];
+		pair[0] = libbdus_daemonize_keep(pair[0]);
+		if (pair[0] < 0) {
+			close(pair[1]);
+			return libbdus_error_with_errno(-pair[0],
+				"Failed to keep a socket");
+		}
+		device->fds[device->fd_count++] = pair[0];
+	}
+	return 0;
+}
+
+static void close_connections(struct nbd_device *device)
+{
+	while (device->fd_count > 0)
+		close(device->fds[--device->fd_count]);
+}
+
+static void close_all(const int *fds, unsigned int count)
+{
+	for (unsigned int i = 0; i < count; ++i)
+		close(fds[i]);
+}
+
+/* Begin as the driver: from here on, somebody sees to what we leave behind. */
+static int start_keeper(struct nbd_device *device)
+{
+	int ret;
+
+	ret = libbdus_nbd_netlink_prepare(&device->keeping);
+	if (!ret)
+		ret = libbdus_nbd_keeper_start(&device->keeping, device->fds,
+					       device->fd_count);
+	if (ret < 0)
+		return ret;
+	device->line_fd = ret;
+	return 0;
+}
+
+static void tell_keeper(const struct nbd_device *device, char word)
+{
+	ssize_t written = send(device->line_fd, &word, 1, MSG_NOSIGNAL);
+
+	/* Without a keeper, there is nobody to care. */
+	(void)written;
+}
+
+static int begin_protocol(struct libbdus_session *session)
+{
+	snprintf(session->path, sizeof(session->path), "/dev/nbd%" PRIu32,
+		 session->device.index);
+	session->payload_size = NBD_PAYLOAD_SIZE;
+	return libbdus_protocol_nbd.begin(session, NULL);
+}
+
+/* ---- create ---- */
+
+/* As many as can be used at a time. */
+static unsigned int count_connections(const struct libbdus_session *session)
+{
+	const long processors = sysconf(_SC_NPROCESSORS_ONLN);
+	unsigned int count = session->workers_wanted;
+
+	if (is_recoverable(&session->device))
+		return 1;
+	if (processors > 0 && count > (unsigned long)processors)
+		count = (unsigned int)processors;
+	return count < NBD_CONNECTIONS ? count : NBD_CONNECTIONS;
+}
+
+static int adjust(struct libbdus_session *session)
+{
+	struct kbdus_device_config *device = &session->device;
+
+	if (device->size > LARGEST_SIZE) {
+		return libbdus_error(EINVAL,
+			"Attribute size is %" PRIu64 " but must be at most %" PRIu64
+			".", (uint64_t)device->size, LARGEST_SIZE);
+	}
+
+	libbdus_attrs_adjust(device);
+	/* Network block devices know no other. */
+	device->physical_block_size = device->logical_block_size;
+	if (device->operations)
+		device->max_outstanding_requests =
+			QUEUE_DEPTH * count_connections(session);
+	return 0;
+}
+
+static uint64_t get_flags(const struct kbdus_device_config *device)
+{
+	const uint32_t operations = device->operations;
+	uint64_t flags = NBD_ORDER_HAS_FLAGS | NBD_ORDER_SEVERAL_CONNECTIONS;
+
+	if (!(operations & KBDUS_OP_WRITE_LIKE))
+		flags |= NBD_ORDER_READ_ONLY;
+	if (operations & KBDUS_OP(FLUSH))
+		flags |= NBD_ORDER_FLUSH;
+	if (operations & KBDUS_OP(FUA_WRITE))
+		flags |= NBD_ORDER_FUA;
+	if (operations & KBDUS_OP(DISCARD))
+		flags |= NBD_ORDER_TRIM;
+	if (operations & KBDUS_OP_WRITE_ZEROS)
+		flags |= NBD_ORDER_WRITE_ZEROES;
+	return flags;
+}
+
+/* Whether a device that is not there any more is still known by this number. */
+static bool is_recorded(uint32_t number)
+{
+	struct libbdus_record record;
+
+	for (uint64_t id = 0; !libbdus_record_next(&id); ++id) {
+		if (!libbdus_record_read(id, &record) &&
+		    !strcmp(record.backend, libbdus_backend_nbd.traits.name) &&
+		    record.numbers[NBD_NUMBER] == number)
+			return true;
+	}
+	return false;
+}
+
+/* Find a number that nobody uses, and that none of those who look for one at the same
+ * time finds. */
+static int find_number(uint64_t dev_id, uint32_t *number)
+{
+	char path[64];
+
+	for (uint64_t i = 0; i < NUMBER_COUNT; ++i) {
+		*number = FIRST_NUMBER + (uint32_t)((dev_id + i) % NUMBER_COUNT);
+		snprintf(path, sizeof(path), "/sys/block/nbd%" PRIu32, *number);
+		if (access(path, F_OK) && !is_recorded(*number))
+			return 0;
+	}
+	return libbdus_error(ENOSPC,
+			     "There are too many network block devices.");
+}
+
+static bool read_sysfs(uint32_t number, const char *name, char *text,
+		       size_t size)
+{
+	char path[128];
+	ssize_t length;
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/block/nbd%" PRIu32 "/%s", number,
+		 name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	length = read(fd, text, size - 1);
+	close(fd);
+	text[length > 0 ? length : 0] = '\0';
+	return length > 0;
+}
+
+static int order_device(const struct libbdus_session *session,
+			const int *kernel_fds)
+{
+	const struct kbdus_device_config *device = &session->device;
+	const struct nbd_device *own = session->holding;
+	const struct nbd_order order = {
+		.number = device->index,
+		.identifier = own->keeping.identifier,
+		.size = device->size,
+		.block_size = device->logical_block_size,
+		.flags = get_flags(device),
+		/* Without one, it looks after requests every 30 s, and ends the
+		 * connection if there are several. */
+		.timeout = is_recoverable(device) ? 0 : NEVER,
+		.dead_timeout = dead_timeout(device),
+		.fds = kernel_fds,
+		.fd_count = own->fd_count,
+	};
+
+	return libbdus_nbd_netlink_connect(&order);
+}
+
+/* Find out what the kernel has made. */
+static int look_at_device(struct libbdus_session *session)
+{
+	struct kbdus_device_config *device = &session->device;
+	const struct nbd_device *own = session->holding;
+	char text[32];
+
+	if (!libbdus_nbd_is_ours(&own->keeping)) {
+		return libbdus_error(EOPNOTSUPP,
+			"The kernel's module nbd is too old.");
+	}
+	if (!read_sysfs(device->index, "dev", text, sizeof(text)) ||
+	    sscanf(text, "%" SCNu32 ":%" SCNu32, &device->major,
+		   &device->minor) != 2) {
+		return libbdus_error(EIO, "Failed to look at nbd%" PRIu32,
+				     (uint32_t)device->index);
+	}
+	return 0;
+}
+
+static int write_record(const struct libbdus_session *session)
+{
+	struct libbdus_record record = {
+		.device = session->device,
+		.numbers = { [NBD_NUMBER] = session->device.index },
+	};
+
+	snprintf(record.backend, sizeof(record.backend), "%s",
+		 libbdus_backend_nbd.traits.name);
+	snprintf(record.path, sizeof(record.path), "/dev/nbd%" PRIu32,
+		 record.device.index);
+	return libbdus_record_write(&record);
+}
+
+/* Make the device, after somebody was found that will see to its end. */
+static int make_device(struct libbdus_session *session)
+{
+	struct nbd_device *device = session->holding;
+	int kernel_fds[NBD_CONNECTIONS];
+	const unsigned int count = count_connections(session);
+	int ret;
+
+	ret = make_connections(device, count, kernel_fds);
+	if (!ret)
+		ret = start_keeper(device);
+	if (!ret)
+		ret = order_device(session, kernel_fds);
+	/* Else the kernel's end would not show. */
+	close_all(kernel_fds, device->fd_count);
+	if (!ret)
+		ret = look_at_device(session);
+	return ret;
+}
+
+/* ---- looking for partitions, in a child ---- */
+
+enum { CHILD_GO };
+
+/* What is written to a file in sysfs, if anything. */
+struct setting {
+	char path[64];
+	char text[16];
+};
+
+/* What a child needs to know, which is forked off before initialize() may drop
+ * privileges. */
+struct looking {
+	char path[LIBBDUS_PATH_SIZE];
+	bool wants_no_partitions;
+	struct setting settings[3];
+};
+
+/* The kernel waits until all requests have been answered. That this works is only for
+ * the better: requests that are too large are taken to pieces. */
+static void apply(const struct setting *setting)
+{
+	const size_t length = strlen(setting->text);
+	ssize_t written = -1;
+	int fd;
+
+	if (!length)
+		return;
+	fd = open(setting->path, O_WRONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		written = write(fd, setting->text, length);
+		close(fd);
+	}
+	(void)written;
+}
+
+static void delete_partitions(int fd)
+{
+	struct blkpg_partition partition = { .pno = 0 };
+	struct blkpg_ioctl_arg argument = {
+		.op = BLKPG_DEL_PARTITION,
+		.datalen = sizeof(partition),
+		.data = &partition,
+	};
+
+	for (partition.pno = 1; partition.pno < PARTITION_COUNT;
+	     ++partition.pno)
+		ioctl(fd, BLKPG, &argument);
+}
+
+/* The queue is adjusted first. The kernel looks for partitions when a device is opened
+ * for the first time, and cannot be told not to. */
+static struct libbdus_outcome look_for_partitions(const void *argument)
+{
+	const struct looking *looking = argument;
+	struct libbdus_outcome outcome = { .error = 0 };
+	char byte;
+	int fd;
+
+	/* The driver has gone. */
+	if (read(CHILD_GO, &byte, 1) != 1)
+		return outcome;
+
+	for (size_t i = 0; i < sizeof(looking->settings) /
+			       sizeof(looking->settings[0]); ++i)
+		apply(&looking->settings[i]);
+
+	fd = open(looking->path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0) {
+		outcome.error = errno;
+		return outcome;
+	}
+	if (looking->wants_no_partitions)
+		delete_partitions(fd);
+	close(fd);
+	return outcome;
+}
+
+static void describe_looking(const struct kbdus_device_config *device,
+			     struct looking *looking)
+{
+	static const char *const names[] = { "max_sectors_kb", "scheduler",
+					     "io_timeout" };
+
+	*looking = (struct looking){
+		.wants_no_partitions = device->flags &
+				       KBDUS_DEVICE_F_NO_PARTITIONS,
+		.settings = { { .text = "" }, { .text = "none" } },
+	};
+	snprintf(looking->path, sizeof(looking->path), "/dev/nbd%" PRIu32,
+		 device->index);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); ++i)
+		snprintf(looking->settings[i].path,
+			 sizeof(looking->settings[i].path),
+			 "/sys/block/nbd%" PRIu32 "/queue/%s", device->index,
+			 names[i]);
+
+	if (device->max_read_write_size)
+		snprintf(looking->settings[0].text,
+			 sizeof(looking->settings[0].text), "%" PRIu32,
+			 device->max_read_write_size / 1024);
+	if (is_recoverable(device))
+		snprintf(looking->settings[2].text,
+			 sizeof(looking->settings[2].text), "%d",
+			 IO_TIMEOUT_MS);
+}
+
+static int prepare_looking(struct libbdus_session *session)
+{
+	struct nbd_device *device = session->holding;
+	struct looking looking;
+	struct libbdus_task task = {
+		.run = look_for_partitions,
+		.argument = &looking,
+	};
+	int fds[2];
+	int ret;
+
+	describe_looking(&session->device, &looking);
+	if (pipe2(fds, O_CLOEXEC))
+		return libbdus_error_with_errno(errno, "Failed to make a pipe");
+
+	for (int i = 0; i < LIBBDUS_CHILD_FDS; ++i)
+		task.fds[i] = -1;
+	task.fds[CHILD_GO] = fds[0];
+	ret = libbdus_child_start(&task, &device->child);
+	close(fds[0]);
+	device->go_fd = fds[1];
+	if (ret)
+		device->child.fd = -1;
+	return ret;
+}
+
+/* Called by protocol_nbd.c, which serves the device meanwhile. */
+void libbdus_nbd_begin_looking(const struct libbdus_session *session)
+{
+	struct nbd_device *device = session->holding;
+	ssize_t written = write(device->go_fd, "", 1);
+
+	/* If the child was killed, its end will be seen. */
+	(void)written;
+}
+
+/* It has ended, or will. */
+static int end_child(struct nbd_device *device, struct libbdus_outcome *outcome)
+{
+	const struct libbdus_child child = device->child;
+
+	close_if_open(&device->go_fd);
+	device->child.fd = -1;
+	return libbdus_child_end(&child, outcome);
+}
+
+int libbdus_nbd_end_looking(const struct libbdus_session *session)
+{
+	struct nbd_device *device = session->holding;
+	struct libbdus_outcome outcome;
+	int ret;
+
+	ret = end_child(device, &outcome);
+	if (!ret && outcome.error) {
+		ret = libbdus_error_with_errno(outcome.error,
+			"Failed to open %s", session->path);
+	}
+	if (ret)
+		return ret;
+
+	libbdus_record_set_state(device->record_fd, BDUS_DEV_STATE_AVAILABLE,
+				 getpid());
+	tell_keeper(device, NBD_LINE_AVAILABLE);
+	return 0;
+}
+
+static int nbd_create(struct libbdus_session *session)
+{
+	struct nbd_device *device;
+	uint32_t number;
+	uint64_t id;
+	int ret;
+
+	ret = adjust(session);
+	if (!ret)
+		ret = allocate(session);
+	if (ret)
+		return ret;
+
+	device = session->holding;
+	ret = libbdus_record_create(&id, &device->record_fd);
+	if (ret)
+		return ret;
+	session->device.seqnum = id;
+	session->is_unfinished = true;
+
+	ret = find_number(id, &number);
+	session->device.index = number;
+	describe_keeping(&session->device, &device->keeping);
+	/* So that the device can be found even if we are killed on the way. */
+	if (!ret)
+		ret = write_record(session);
+	if (!ret)
+		ret = make_device(session);
+	if (!ret)
+		ret = write_record(session);
+	if (ret)
+		return ret;
+
+	ret = prepare_looking(session);
+	return ret ? ret : begin_protocol(session);
+}
+
+/* ---- attach ---- */
+
+static int no_longer_exists(uint64_t dev_id)
+{
+	return libbdus_error(ENODEV,
+		"The device with id %" PRIu64 " no longer exists.", dev_id);
+}
+
+/* Read the record of a device that a driver can have. */
+static int read_drivable(uint64_t dev_id, struct libbdus_record *record)
+{
+	int ret = libbdus_record_read(dev_id, record);
+
+	if (ret)
+		return ret;
+	if (record->state == BDUS_DEV_STATE_TERMINATED ||
+	    (!record->is_driven && !is_recoverable(&record->device)))
+		return no_longer_exists(dev_id);
+	if (record->state == BDUS_DEV_STATE_INITIALIZED) {
+		return libbdus_error(EBUSY,
+			"The device with id %" PRIu64 " is not yet available.",
+			dev_id);
+	}
+	return 0;
+}
+
+static int nbd_describe(const struct libbdus_session *session, uint64_t dev_id,
+			struct kbdus_device_config *device)
+{
+	const struct timespec pause = { .tv_nsec = 10000000 };
+	struct libbdus_record record;
+	int ret;
+
+	while ((ret = read_drivable(dev_id, &record)) == -EBUSY &&
+	       session->wait_until_available) {
+		if (nanosleep(&pause, NULL)) {
+			return libbdus_error_with_errno(EINTR,
+				"Failed to take over device %" PRIu64, dev_id);
+		}
+	}
+
+	if (!ret)
+		*device = record.device;
+	return ret;
+}
+
+/* Whether the kernel has taken the other end of a connection: else nobody has it, once
+ * we have closed it. */
+static bool is_connected(int fd)
+{
+	struct pollfd state = { .fd = fd, .events = POLLRDHUP };
+
+	return poll(&state, 1, 0) == 0;
+}
+
+static uint64_t now_ms(void)
+{
+	return libbdus_nbd_now() / 1000000;
+}
+
+/* Give the kernel a connection in place of one that has ended, or is about to. */
+static int reconnect(struct libbdus_session *session)
+{
+	const struct timespec pause = { .tv_nsec = 5000000 };
+	const uint64_t end = now_ms() + RECONNECT_TIMEOUT_MS;
+	struct nbd_device *device = session->holding;
+	int kernel_fds[NBD_CONNECTIONS];
+	const struct nbd_order order = {
+		.number = session->device.index,
+		.identifier = device->keeping.identifier,
+		.dead_timeout = dead_timeout(&session->device),
+		.fds = kernel_fds,
+		.fd_count = 1,
+	};
+	int ret;
+
+	if (!libbdus_nbd_is_ours(&device->keeping))
+		return no_longer_exists(session->device.seqnum);
+
+	do {
+		close_connections(device);
+		ret = make_connections(device, 1, kernel_fds);
+		if (ret)
+			return ret;
+		ret = libbdus_nbd_netlink_reconnect(&order);
+		close(kernel_fds[0]);
+		if (ret || is_connected(device->fds[0]))
+			return ret;
+		nanosleep(&pause, NULL);
+	} while (now_ms() < end);
+
+	return libbdus_error(EIO,
+		"The kernel does not see that the former driver of nbd%" PRIu32
+		" is gone.", order.number);
+}
+
+static void keep_fds(struct nbd_device *device, unsigned int count)
+{
+	for (unsigned int i = 0; i < count; ++i)
+		device->fds[i] = libbdus_daemonize_keep(device->fds[i]);
+	device->fd_count = count;
+}
+
+/* The present driver takes too long. */
+static int cut_off(struct libbdus_session *session, int keeper_fd)
+{
+	struct nbd_device *device = session->holding;
+
+	if (!is_recoverable(&session->device)) {
+		libbdus_nbd_keeper_ask(keeper_fd, NBD_KEEPER_DESTROY,
+				       KEEPER_TIMEOUT_MS);
+		return no_longer_exists(session->device.seqnum);
+	}
+	for (unsigned int i = 0; i < device->fd_count; ++i)
+		shutdown(device->fds[i], SHUT_RDWR);
+	return reconnect(session);
+}
+
+/* Wait until the present driver has left, and get hold of its connections. */
+static int await_leaving(struct libbdus_session *session, int keeper_fd)
+{
+	const int timeout_ms = session->leave_timeout_ms &&
+			       session->leave_timeout_ms < INT32_MAX ?
+		(int)session->leave_timeout_ms : KBDUS_DEFAULT_LEAVE_TIMEOUT_MS;
+	struct nbd_device *device = session->holding;
+	enum nbd_word word;
+
+	word = libbdus_nbd_keeper_await(keeper_fd, timeout_ms, NULL, NULL);
+	switch (word) {
+	case NBD_KEEPER_LEFT:
+		return 0;
+	case NBD_KEEPER_ORPHAN:
+		return reconnect(session);
+	case NBD_KEEPER_LATE:
+		return cut_off(session, keeper_fd);
+	case NBD_KEEPER_INTERRUPTED:
+		return libbdus_error_with_errno(EINTR,
+			"Failed to take over device %" PRIu64,
+			(uint64_t)session->device.seqnum);
+	default:
+		close_connections(device);
+		return no_longer_exists(session->device.seqnum);
+	}
+}
+
+/* Have the present driver leave, if there is one. */
+static int succeed(struct libbdus_session *session, int keeper_fd)
+{
+	const uint64_t dev_id = session->device.seqnum;
+	struct nbd_device *device = session->holding;
+	const char request = NBD_KEEPER_REPLACE;
+	enum nbd_word word = NBD_KEEPER_NONE;
+	unsigned int count = 0;
+
+	if (send(keeper_fd, &request, 1, MSG_NOSIGNAL) == 1)
+		word = libbdus_nbd_keeper_await(keeper_fd, KEEPER_TIMEOUT_MS,
+						device->fds, &count);
+	keep_fds(device, count);
+
+	switch (word) {
+	case NBD_KEEPER_LEAVING:
+		return await_leaving(session, keeper_fd);
+	case NBD_KEEPER_ORPHAN:
+		return reconnect(session);
+	case NBD_KEEPER_BUSY:
+		return libbdus_error(EINPROGRESS,
+			"Another driver is about to take over the device with id %"
+			PRIu64 ".", dev_id);
+	case NBD_KEEPER_INTERRUPTED:
+		return libbdus_error_with_errno(EINTR,
+			"Failed to take over device %" PRIu64, dev_id);
+	default:
+		return libbdus_error(EBUSY,
+			"The keeper of the device with id %" PRIu64
+			" does not answer.", dev_id);
+	}
+}
+
+/* Become the driver, by way of the present one's keeper. */
+static int replace(struct libbdus_session *session, int keeper_fd)
+{
+	struct nbd_device *device = session->holding;
+	int ret;
+
+	ret = succeed(session, keeper_fd);
+	if (!ret)
+		ret = libbdus_record_take(session->device.seqnum,
+					  &device->record_fd);
+	if (!ret)
+		ret = start_keeper(device);
+	if (ret)
+		return ret;
+
+	tell_keeper(device, NBD_LINE_AVAILABLE);
+	libbdus_nbd_keeper_ask(keeper_fd, NBD_KEEPER_TAKEN, KEEPER_TIMEOUT_MS);
+	return 0;
+}
+
+/* The keeper was killed, too. One of those who come now is the first. */
+static int succeed_nobody(struct libbdus_session *session)
+{
+	struct nbd_device *device = session->holding;
+	struct libbdus_record record;
+	int lock;
+	int ret;
+
+	ret = libbdus_record_lock(session->device.seqnum, &lock);
+	if (ret)
+		return ret;
+
+	ret = read_drivable(session->device.seqnum, &record);
+	if (!ret && record.is_driven)
+		ret = libbdus_error(EBUSY,
+			"The keeper of the device with id %" PRIu64
+			" is gone, so that its driver cannot be replaced.",
+			(uint64_t)session->device.seqnum);
+	if (!ret)
+		ret = reconnect(session);
+	if (!ret)
+		ret = libbdus_record_take(session->device.seqnum,
+					  &device->record_fd);
+	if (!ret)
+		ret = start_keeper(device);
+	if (!ret)
+		tell_keeper(device, NBD_LINE_AVAILABLE);
+	close(lock);
+	return ret;
+}
+
+static int nbd_attach(struct libbdus_session *session, uint64_t dev_id)
+{
+	struct nbd_device *device;
+	int keeper_fd;
+	int ret;
+
+	ret = nbd_describe(session, dev_id, &session->device);
+	if (!ret)
+		ret = allocate(session);
+	if (ret)
+		return ret;
+
+	device = session->holding;
+	describe_keeping(&session->device, &device->keeping);
+	keeper_fd = libbdus_nbd_keeper_connect(dev_id);
+	if (keeper_fd >= 0) {
+		ret = replace(session, keeper_fd);
+		close(keeper_fd);
+	} else {
+		ret = succeed_nobody(session);
+	}
+	return ret ? ret : begin_protocol(session);
+}
+
+/* ---- the end of a driver ---- */
+
+static void nbd_stop(const struct libbdus_session *session)
+{
+	const struct nbd_device *device = session->holding;
+
+	for (unsigned int i = 0; i < device->fd_count; ++i)
+		shutdown(device->fds[i], SHUT_RDWR);
+}
+
+static void nbd_mark_successful(const struct libbdus_session *session)
+{
+	tell_keeper(session->holding, NBD_LINE_SUCCESS);
+}
+
+/* Leave the device to the keeper, and wait until it has done what there is to do: at
+ * once, unless that is to take the device apart. */
+static void leave_to_keeper(struct nbd_device *device)
+{
+	struct pollfd line = { .fd = device->line_fd, .events = POLLIN };
+	char byte;
+
+	tell_keeper(device, NBD_LINE_END);
+	shutdown(device->line_fd, SHUT_WR);
+	/* There may be words that nobody listened to any more. */
+	while (poll(&line, 1, KEEPER_TIMEOUT_MS) > 0 &&
+	       read(device->line_fd, &byte, 1) > 0)
+		;
+}
+
+static void nbd_close(struct libbdus_session *session)
+{
+	struct nbd_device *device = session->holding;
+	struct libbdus_outcome outcome;
+
+	if (session->shared)
+		session->protocol->end(session);
+	if (!device)
+		return;
+
+	/* Others see that we are gone when the device has been left. */
+	close_if_open(&device->go_fd);
+	close_connections(device);
+	if (device->line_fd >= 0)
+		leave_to_keeper(device);
+	else if (device->record_fd >= 0 && session->is_unfinished)
+		libbdus_record_remove(session->device.seqnum);
+	close_if_open(&device->line_fd);
+	close_if_open(&device->record_fd);
+	/* Its device fails by now, so that this ends. */
+	if (device->child.fd >= 0)
+		end_child(device, &outcome);
+	free(device);
+}
+
+/* ---- management ---- */
+
+/* Ask the keeper, which may have been succeeded by another one at that moment. */
+static enum nbd_word ask_keeper(uint64_t dev_id, char request)
+{
+	enum nbd_word word = NBD_KEEPER_NONE;
+
+	for (int i = 0; i < 2 && word == NBD_KEEPER_NONE; ++i) {
+		const int fd = libbdus_nbd_keeper_connect(dev_id);
+
+		if (fd < 0)
+			break;
+		word = libbdus_nbd_keeper_ask(fd, request, KEEPER_TIMEOUT_MS);
+		close(fd);
+	}
+	return word;
+}
+
+/* Take apart what has no keeper. */
+static int end_alone(uint64_t dev_id)
+{
+	struct libbdus_record record;
+	struct nbd_keeping keeping;
+	int lock;
+	int ret;
+
+	ret = libbdus_record_lock(dev_id, &lock);
+	if (ret)
+		return ret == -ENODEV ? 0 : ret;
+
+	if (libbdus_record_read(dev_id, &record)) {
+		/* Somebody was faster, or its driver died while creating it. */
+		libbdus_record_remove(dev_id);
+	} else {
+		describe_keeping(&record.device, &keeping);
+		ret = libbdus_nbd_netlink_prepare(&keeping);
+		/* Without the module, there is no device. */
+		if (!ret || ret == -ENOENT)
+			libbdus_nbd_end_device(&keeping);
+		ret = ret == -ENOENT ? 0 : ret;
+	}
+
+	close(lock);
+	return ret;
+}
+
+static int nbd_destroy(uint64_t dev_id)
+{
+	const enum nbd_word word = ask_keeper(dev_id, NBD_KEEPER_DESTROY);
+
+	if (word == NBD_KEEPER_DONE)
+		return 0;
+	if (word == NBD_KEEPER_LATE) {
+		return libbdus_error(ETIMEDOUT,
+			"The keeper of the device with id %" PRIu64
+			" does not answer.", dev_id);
+	}
+	return end_alone(dev_id);
+}
+
+/*
+ * Take away what only its clients kept. Returns as if it had never been looked at
+ * if it is gone then.
+ */
+static int read_record(uint64_t dev_id, struct libbdus_record *record)
+{
+	struct nbd_keeping keeping;
+	int ret = libbdus_record_read(dev_id, record);
+
+	if (ret || record->state != BDUS_DEV_STATE_TERMINATED)
+		return ret;
+
+	describe_keeping(&record->device, &keeping);
+	if (!libbdus_nbd_is_ours(&keeping)) {
+		libbdus_record_remove(dev_id);
+		ret = libbdus_record_read(dev_id, record);
+	}
+	return ret;
+}
+
+static int nbd_flush(uint64_t dev_id)
+{
+	struct libbdus_record record;
+	int ret = read_record(dev_id, &record);
+
+	if (ret)
+		return ret;
+	if (record.state == BDUS_DEV_STATE_TERMINATED)
+		return no_longer_exists(dev_id);
+	if (!record.is_driven) {
+		return libbdus_error(EIO,
+			"The device with id %" PRIu64 " has no driver any more.",
+			dev_id);
+	}
+	if (record.state == BDUS_DEV_STATE_INITIALIZED) {
+		return libbdus_error(EBUSY,
+			"The device with id %" PRIu64 " is not yet available.",
+			dev_id);
+	}
+	if (!(record.device.operations & KBDUS_OP_WRITE_LIKE))
+		return 0;
+	return libbdus_loop_flush(record.path);
+}
+
+static int nbd_terminate_driver(uint64_t dev_id)
+{
+	struct libbdus_record record;
+	int ret = read_record(dev_id, &record);
+
+	if (!ret)
+		ask_keeper(dev_id, NBD_KEEPER_TERMINATE);
+	return ret;
+}
+
+/* Count the requests that were answered so far, and those that were not. */
+static void count_requests(uint32_t number, struct bdus_dev_info *info)
+{
+	uint64_t reads = 0, writes = 0, discards = 0, flushes = 0;
+	uint32_t reading = 0, writing = 0;
+	char text[512];
+
+	if (read_sysfs(number, "stat", text, sizeof(text)))
+		sscanf(text,
+		       "%" SCNu64 " %*u %*u %*u %" SCNu64
+		       " %*u %*u %*u %*u %*u %*u %" SCNu64
+		       " %*u %*u %*u %" SCNu64,
+		       &reads, &writes, &discards, &flushes);
+	if (read_sysfs(number, "inflight", text, sizeof(text)))
+		sscanf(text, "%" SCNu32 " %" SCNu32, &reading, &writing);
+	info->requests_with_driver_now = reading + writing;
+	info->requests = reads + writes + discards + flushes +
+			 info->requests_with_driver_now;
+}
+
+static int nbd_get_info(uint64_t dev_id, struct bdus_dev_info *info)
+{
+	struct kbdus_device_info found = { .state = 0 };
+	struct libbdus_record record;
+	struct nbd_keeping keeping;
+	int ret = read_record(dev_id, &record);
+
+	if (ret)
+		return ret;
+
+	found.config.device = record.device;
+	found.state = record.state;
+	found.driver_pid = record.driver_pid;
+	found.read_only = !(record.device.operations & KBDUS_OP_WRITE_LIKE);
+	if (record.state == BDUS_DEV_STATE_TERMINATED)
+		found.service = BDUS_SERVICE_STATE_NONE;
+	else
+		found.service = record.is_driven ? BDUS_SERVICE_STATE_SERVED :
+						   BDUS_SERVICE_STATE_ORPHAN;
+
+	libbdus_info_translate(&found, info);
+	snprintf(info->path, sizeof(info->path), "%s", record.path);
+	snprintf(info->backend, sizeof(info->backend), "%s", record.backend);
+	info->sessions = 1;
+	describe_keeping(&record.device, &keeping);
+	if (libbdus_nbd_is_ours(&keeping))
+		count_requests(keeping.number, info);
+	return 0;
+}
+
+static const struct libbdus_management management = {
+	.flush = nbd_flush,
+	.destroy = nbd_destroy,
+	.terminate_driver = nbd_terminate_driver,
+	.get_info = nbd_get_info,
+};
+
+const struct libbdus_backend libbdus_backend_nbd = {
+	.traits = {
+		.name = "nbd",
+		.node = "/dev/nbdN",
+		.min_kernel = "5.14",
+#ifdef LIBBDUS_HAVE_NBD
+		.is_built_in = true,
+#endif
+		.has_recovery = true,
+		.has_replacement = true,
+		.has_orphan_time_out = true,
+		.has_fua_write = true,
+		.has_discard = true,
+	},
+	.management = &management,
+	.open = nbd_open,
+	.describe = nbd_describe,
+	.create = nbd_create,
+	.attach = nbd_attach,
+	.stop = nbd_stop,
+	.mark_successful = nbd_mark_successful,
+	.close = nbd_close,
+};

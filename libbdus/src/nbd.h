@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * nbd.h: what the files of the backend "nbd" share. In the order of a device's life:
+ *
+ *     backend_nbd.c    makes devices and manages them
+ *     netlink_nbd.c    what the kernel's module nbd is told
+ *     keeper_nbd.c     a process for each device, which outlives a driver that dies
+ *     protocol_nbd.c   what workers call
+ *     receive_nbd.c    requests on their way to workers; who of them does what
+ *     send_nbd.c       replies on their way to the kernel
+ */
+
+#ifndef LIBBDUS_NBD_H
+#define LIBBDUS_NBD_H
+
+#include <sys/uio.h>
+
+#include "internal.h"
+
+/* ---- what goes over a connection; all numbers are big-endian ---- */
+
+#define NBD_REQUEST_MAGIC_NUMBER 0x25609513u
+#define NBD_REPLY_MAGIC_NUMBER 0x67446698u
+
+/* The lower half of struct nbd_header::type. */
+enum nbd_command {
+	NBD_COMMAND_READ = 0,
+	NBD_COMMAND_WRITE = 1,
+	NBD_COMMAND_DISCONNECT = 2,
+	NBD_COMMAND_FLUSH = 3,
+	NBD_COMMAND_TRIM = 4,
+	NBD_COMMAND_WRITE_ZEROES = 6,
+};
+
+/* In the upper half. */
+#define NBD_REQUEST_FUA (1u << 16)
+#define NBD_REQUEST_NO_HOLE (1u << 17)
+
+struct nbd_header {
+	uint32_t magic;
+	uint32_t type;
+	/* The kernel's name for it. */
+	uint64_t cookie;
+	uint64_t offset;
+	uint32_t length;
+} __attribute__((packed));
+
+struct nbd_answer {
+	uint32_t magic;
+	uint32_t error;
+	uint64_t cookie;
+} __attribute__((packed));
+
+/* ---- keeper_nbd.c ---- */
+
+/* Connections that a device has at most: as many as there are places among the
+ * descriptors of a child, with two of the keeper's own. */
+#define NBD_CONNECTIONS (LIBBDUS_CHILD_FDS - 2)
+
+#define NBD_MESSAGE_SIZE 256
+
+/* Something that the kernel can be told by a process that has no libnl. */
+struct nbd_message {
+	uint32_t size;
+	char bytes[NBD_MESSAGE_SIZE];
+};
+
+/* The socket that stands for no driver at all in a message to the kernel. */
+#define NBD_DEAD_SOCKET 16
+
+/* All that a keeper needs to know. */
+struct nbd_keeping {
+	uint32_t number;
+	/* What the device is recognised by in sysfs. */
+	char identifier[32];
+	/* The record: its directory, and the files in it. */
+	char directory[64];
+	char files[6][80];
+	/* The device waits for a successor, for that long; 0: for ever. */
+	bool is_recoverable;
+	uint64_t orphan_timeout_ms;
+	struct nbd_message disconnect;
+	/* Fail all requests, and all later ones until there is a driver. */
+	struct nbd_message fail;
+};
+
+/* What goes over the line between a driver and its keeper: to the driver, */
+#define NBD_LINE_LEAVE 'l'
+#define NBD_LINE_TERMINATE 't'
+/* and to the keeper. */
+#define NBD_LINE_AVAILABLE 'a'
+#define NBD_LINE_SUCCESS 's'
+#define NBD_LINE_END 'e'
+
+/* How the keeper answers. */
+enum nbd_word {
+	/* Not at all: it is gone, or there was a signal, or not in time. */
+	NBD_KEEPER_NONE = 0,
+	NBD_KEEPER_INTERRUPTED = 1,
+	NBD_KEEPER_LATE = 2,
+	/* It has done so. */
+	NBD_KEEPER_DONE = 'd',
+	/* The driver leaves; with this come its connections. */
+	NBD_KEEPER_LEAVING = 'a',
+	/* There is no driver, or it died, and new connections are needed. */
+	NBD_KEEPER_ORPHAN = 'o',
+	/* The driver has left, and whoever asked may use the connections. */
+	NBD_KEEPER_LEFT = 'g',
+	/* The driver has left, and with it the device. */
+	NBD_KEEPER_ENDED = 'e',
+	/* Somebody else is about to become the driver. */
+	NBD_KEEPER_BUSY = 'b',
+};
+
+/* What others may ask of a keeper. */
+#define NBD_KEEPER_DESTROY 'd'
+#define NBD_KEEPER_TERMINATE 't'
+#define NBD_KEEPER_REPLACE 'r'
+#define NBD_KEEPER_TAKEN 'x'
+
+int libbdus_nbd_keeper_start(const struct nbd_keeping *keeping,
+			     const int *fds, unsigned int count);
+int libbdus_nbd_keeper_connect(uint64_t dev_id);
+enum nbd_word libbdus_nbd_keeper_ask(int keeper_fd, char request, int timeout_ms);
+enum nbd_word libbdus_nbd_keeper_await(int keeper_fd, int timeout_ms,
+			 int fds[NBD_CONNECTIONS], unsigned int *count);
+void libbdus_nbd_end_device(const struct nbd_keeping *keeping);
+bool libbdus_nbd_is_ours(const struct nbd_keeping *keeping);
+
+/* ---- netlink_nbd.c ---- */
+
+/* What the kernel is to make. */
+struct nbd_order {
+	uint32_t number;
+	const char *identifier;
+	uint64_t size;
+	uint64_t block_size;
+	uint64_t flags;
+	/* In seconds. */
+	uint64_t timeout;
+	uint64_t dead_timeout;
+	const int *fds;
+	unsigned int fd_count;
+};
+
+/* Flags of an order, as the kernel knows them. */
+#define NBD_ORDER_HAS_FLAGS (1u << 0)
+#define NBD_ORDER_READ_ONLY (1u << 1)
+#define NBD_ORDER_FLUSH (1u << 2)
+#define NBD_ORDER_FUA (1u << 3)
+#define NBD_ORDER_TRIM (1u << 5)
+#define NBD_ORDER_WRITE_ZEROES (1u << 6)
+#define NBD_ORDER_SEVERAL_CONNECTIONS (1u << 8)
+
+int libbdus_nbd_netlink_probe(void);
+int libbdus_nbd_netlink_connect(const struct nbd_order *order);
+int libbdus_nbd_netlink_reconnect(const struct nbd_order *order);
+int libbdus_nbd_netlink_prepare(struct nbd_keeping *keeping);
+
+/* ---- backend_nbd.c ---- */
+
+/* Its struct libbdus_session::holding. */
+struct nbd_device {
+	/* The record's, which says that there is a driver; -1 if none. */
+	int record_fd;
+	/* The line to the keeper: it ends with the last process that is the
+	 * driver. */
+	int line_fd;
+	struct nbd_keeping keeping;
+	/* A child that looks for partitions once it is told to by closing this, or
+	 * -1. */
+	int go_fd;
+	struct libbdus_child child;
+	/* Our ends of the connections. */
+	int fds[NBD_CONNECTIONS];
+	unsigned int fd_count;
+};
+
+void libbdus_nbd_begin_looking(const struct libbdus_session *session);
+int libbdus_nbd_end_looking(const struct libbdus_session *session);
+
+/* ---- protocol_nbd.c, receive_nbd.c, send_nbd.c ---- */
+
+/* How much is read ahead at most, and payloads that are not. */
+#define NBD_AHEAD_SIZE (256 * 1024)
+#define NBD_SMALL_PAYLOAD (NBD_AHEAD_SIZE / 4)
+
+/* Callbacks that take longer on average run at the same time. */
+#define NBD_SLOW_CALLBACK_NS 30000
+
+/* Replies that wait to be sent over a connection. */
+#define NBD_OUTBOX_SIZE 32
+
+/* Buffers of a worker: one for payloads of any size, the others for small ones. */
+#define NBD_BUFFERS 8
+#define NBD_SMALL_BUFFER_SIZE (16 * 1024)
+
+/* Larger requests than the kernel makes of itself, whatever it is told to, until
+ * somebody tells it otherwise once more. */
+#define NBD_PAYLOAD_SIZE (4 * 1024 * 1024)
+
+struct nbd_connection {
+	int fd;
+	/* What was read and not yet taken is from start to end. */
+	char *ahead;
+	size_t start;
+	size_t end;
+	/* Replies that nobody has begun to send, oldest first. */
+	struct iovec outbox[NBD_OUTBOX_SIZE];
+	int unsent;
+	/* Somebody sends, and will send these, too. */
+	bool is_sending;
+	/* How many replies were ever put into the outbox, and sent. */
+	unsigned long queued;
+	unsigned long sent;
+};
+
+/* What the workers of a session share. */
+struct nbd_stream {
+	const struct libbdus_session *owner;
+	/* The keeper's line; -1 if it is not to be listened to. */
+	int line_fd;
+	/* A child opens the device, for its partitions to be looked for. Only
+	 * worker 0 is there while this changes. */
+	enum { NBD_NOT_BEGUN, NBD_LOOKING, NBD_AVAILABLE } phase;
+	/* Readable when it has ended. */
+	int child_fd;
+
+	/* Guards all below. */
+	pthread_mutex_t lock;
+	/* Where workers wait, the watcher aside, and how many do. */
+	pthread_cond_t turn;
+	unsigned int waiting;
+	/* Where the watcher waits, if there is one. */
+	pthread_cond_t watch;
+	bool is_watched;
+	/* The watcher does not even look from time to time. */
+	bool is_parked;
+	/* Somebody was woken up to have a look and has not got here. */
+	bool is_waking;
+	/* Somebody reads; only he adds to what was read ahead then. */
+	bool is_reading;
+	/* Messages that were taken, for the watcher. */
+	unsigned long taken;
+	/* How long callbacks take on average, in nanoseconds. A stall counts, too:
+	 * those that hang are not measured. */
+	uint64_t duration;
+	/* A successor waits: nothing is read but what is missing of a message. */
+	bool is_leaving;
+	/* There is nothing to come any more, for all workers. */
+	bool is_over;
+	/* So does a failure to receive. */
+	int result;
+	struct libbdus_error error;
+	/* Where workers wait until something was sent. */
+	pthread_cond_t progress;
+
+	struct nbd_connection connections[NBD_CONNECTIONS];
+	unsigned int count;
+	/* The one that is looked at first. */
+	unsigned int first;
+};
+
+/* The place of one message of a worker. */
+struct nbd_buffer {
+	/* A page of its own; before it, there is room for a reply's header, so that
+	 * both are sent as one. */
+	char *payload;
+	/* The reply that was put here last; it may be sent. NULL if none. */
+	const struct nbd_connection *connection;
+	unsigned long reply;
+};
+
+/* The place of one worker. */
+struct nbd_channel {
+	char *memory;
+	size_t size;
+	struct nbd_buffer buffers[NBD_BUFFERS];
+
+	/* The message that waits for an answer, if there is one. */
+	bool has_message;
+	struct nbd_connection *connection;
+	struct nbd_buffer *buffer;
+	uint64_t cookie;
+	uint32_t command;
+	/* The type that callbacks know it by, its range, what of that was not yet
+	 * handed out, and the most that a callback gets at once. */
+	uint32_t type;
+	uint64_t offset;
+	uint64_t length;
+	uint64_t rest;
+	uint32_t limit;
+	/* It is to be durable, which no callback sees to by itself. */
+	bool wants_flush;
+
+	/* What came instead of a message. */
+	bool has_notice;
+	uint32_t notice;
+	/* When the callback began; 0 if nobody wants to know. */
+	uint64_t began;
+	/* Requests until the next that somebody wants to know of. */
+	unsigned int unmeasured;
+};
+
+uint64_t libbdus_nbd_now(void);
+void libbdus_nbd_notify(struct nbd_channel *channel, uint32_t notice);
+int libbdus_nbd_receive(struct nbd_stream *stream, struct nbd_channel *channel);
+void libbdus_nbd_leave(struct nbd_stream *stream);
+int libbdus_nbd_queue_reply(struct nbd_stream *stream,
+			    struct nbd_channel *channel, int error);
+int libbdus_nbd_flush(struct nbd_stream *stream);
+int libbdus_nbd_await_progress(struct nbd_stream *stream);
+bool libbdus_nbd_is_all_sent(const struct nbd_stream *stream);
+bool libbdus_nbd_wants_sending(const struct nbd_stream *stream);
+struct nbd_buffer *libbdus_nbd_find_buffer(struct nbd_channel *channel,
+					   size_t size);
+int libbdus_nbd_begin_message(const struct libbdus_session *session,
+			      struct nbd_channel *channel,
+			      const struct nbd_header *header);
+
+#endif
