@@ -30,6 +30,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -102,11 +103,13 @@ static void tell_kernel(const struct nbd_message *message)
 {
 	const int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC,
 			      NETLINK_GENERIC);
+	const struct timeval patience = { .tv_sec = 10 };
 	char answer[512];
 	ssize_t count;
 
 	if (fd < 0)
 		return;
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	count = send(fd, message->bytes, message->size, 0);
 	if (count == (ssize_t)message->size)
 		count = recv(fd, answer, sizeof(answer), 0);
@@ -171,6 +174,9 @@ void libbdus_nbd_end_device(const struct nbd_keeping *keeping)
 
 struct keeper {
 	const struct nbd_keeping *keeping;
+	/* Descriptors of connections: from 0 on. Others may take the places of those
+	 * that are not there. */
+	int count;
 	/* What the driver said. */
 	bool is_available;
 	bool is_successful;
@@ -193,15 +199,15 @@ static void say(int fd, char word)
 	(void)written;
 }
 
-static void end_connections(void)
+static void end_connections(const struct keeper *keeper)
 {
-	for (int i = 0; i < NBD_CONNECTIONS; ++i)
+	for (int i = 0; i < keeper->count; ++i)
 		shutdown(i, SHUT_RDWR);
 }
 
 static void end_device(struct keeper *keeper)
 {
-	end_connections();
+	end_connections(keeper);
 	libbdus_nbd_end_device(keeper->keeping);
 	keeper->is_done = true;
 }
@@ -212,18 +218,18 @@ static void be_alone(struct keeper *keeper)
 	const struct nbd_keeping *keeping = keeper->keeping;
 
 	if (!keeping->is_recoverable || !keeper->is_available) {
-		end_connections();
+		end_connections(keeper);
 		/* A driver that ends takes its device along; of one that died, it
 		 * shall be seen. */
 		if (keeper->has_ended)
 			libbdus_nbd_end_device(keeping);
-		else
+		else if (libbdus_nbd_is_ours(keeping))
 			tell_kernel(&keeping->disconnect);
 		keeper->is_done = true;
 		return;
 	}
 
-	end_connections();
+	end_connections(keeper);
 	keeper->deadline = keeping->orphan_timeout_ms ?
 				   now_ms() + keeping->orphan_timeout_ms : 0;
 }
@@ -237,7 +243,7 @@ static void driver_left(struct keeper *keeper)
 	} else if (keeper->is_successful) {
 		say(keeper->heir, NBD_KEEPER_LEFT);
 	} else if (keeper->keeping->is_recoverable) {
-		end_connections();
+		end_connections(keeper);
 		say(keeper->heir, NBD_KEEPER_ORPHAN);
 	} else {
 		end_device(keeper);
@@ -264,7 +270,7 @@ static void hear_driver(struct keeper *keeper)
 }
 
 /* Tell the heir that the driver leaves, with copies of the connections. */
-static void send_connections(int heir)
+static void send_connections(const struct keeper *keeper)
 {
 	char word = NBD_KEEPER_LEAVING;
 	struct iovec part = { .iov_base = &word, .iov_len = 1 };
@@ -277,19 +283,18 @@ static void send_connections(int heir)
 		.msg_iovlen = 1,
 		.msg_control = &control,
 	};
-	int fds[NBD_CONNECTIONS], count = 0;
+	const size_t size = (size_t)keeper->count * sizeof(int);
+	int fds[NBD_CONNECTIONS];
 
-	for (int i = 0; i < NBD_CONNECTIONS; ++i) {
-		if (fcntl(i, F_GETFD) >= 0)
-			fds[count++] = i;
-	}
-	message.msg_controllen = CMSG_SPACE((size_t)count * sizeof(int));
+	for (int i = 0; i < keeper->count; ++i)
+		fds[i] = i;
+	message.msg_controllen = CMSG_SPACE(size);
 	control.header.cmsg_level = SOL_SOCKET;
 	control.header.cmsg_type = SCM_RIGHTS;
-	control.header.cmsg_len = CMSG_LEN((size_t)count * sizeof(int));
-	memcpy(CMSG_DATA(&control.header), fds, (size_t)count * sizeof(int));
-	if (sendmsg(heir, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-		shutdown(heir, SHUT_RDWR);
+	control.header.cmsg_len = CMSG_LEN(size);
+	memcpy(CMSG_DATA(&control.header), fds, size);
+	if (sendmsg(keeper->heir, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+		shutdown(keeper->heir, SHUT_RDWR);
 }
 
 /* Somebody wants to be the driver. Returns whether it is the heir now. */
@@ -305,7 +310,7 @@ static bool begin_replacement(struct keeper *keeper, int fd)
 		say(fd, NBD_KEEPER_ORPHAN);
 	} else {
 		say(LINE, NBD_LINE_LEAVE);
-		send_connections(fd);
+		send_connections(keeper);
 	}
 	return true;
 }
@@ -414,9 +419,22 @@ static void look_after_orphan(struct keeper *keeper)
 		keeper->is_done = true;
 }
 
+static int count_connections(void)
+{
+	int count = 0;
+
+	while (count < NBD_CONNECTIONS && fcntl(count, F_GETFD) >= 0)
+		++count;
+	return count;
+}
+
 static void keep(const struct nbd_keeping *keeping)
 {
-	struct keeper keeper = { .keeping = keeping, .heir = -1 };
+	struct keeper keeper = {
+		.keeping = keeping,
+		.count = count_connections(),
+		.heir = -1,
+	};
 
 	while (!keeper.is_done) {
 		struct pollfd fds[] = {
