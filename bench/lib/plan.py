@@ -29,6 +29,7 @@ SUBJECTS = [
     Subject("bdus", "bdus uds", "uds"),
     Subject("bdus_ublk", "bdus over ublk"),
     Subject("ublk_null", "ublk's null server"),
+    Subject("bdus_nbd", "bdus over nbd"),
     Subject("nbd", "nbd + nbdkit"),
     Subject("loop", "loop on tmpfs"),
     Subject("bdus_fuse", "bdus over fuse", largest=4 * KIB),
