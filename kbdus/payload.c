@@ -11,7 +11,7 @@
  * may wait, and can be killed), and tries again. A buffer of the kernel's own
  * (export and import) is always there.
  *
- * Knows nothing of the request's states: that is inverter.c.
+ * Knows nothing of the request's states: that is puller.c.
  */
 #include <linux/blk-mq.h>
 #include <linux/pagemap.h>

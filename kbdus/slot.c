@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * slot.c: the states of requests, and the queue of those that wait.
+ *
+ * Called by the two sides of the inverter, inverter.c and puller.c, which hold its
+ * lock. All changes of state go through kbdus_slot_set_state(); what they mean, and who
+ * may make them, is in states.h. Ends no requests: that is for callers, who drop the
+ * lock first.
+ */
+#include "inverter.h"
+#include "slot.h"
+#include "trace.h"
+
+/*
+ * An event for each arrow of the table. Where several end in the same state the
+ * event itself looks at where the request comes from, if it is enabled at all.
+ */
+static void request_trace(const struct kbdus_inverter *inv,
+			  const struct kbdus_slot *slot,
+			  enum kbdus_request_state state, int error)
+{
+	switch (state) {
+	case KBDUS_REQUEST_FREE:
+		trace_kbdus_request_finished(inv, slot, error);
+		trace_kbdus_request_cancelled(inv, slot, error);
+		break;
+	case KBDUS_REQUEST_QUEUED:
+		trace_kbdus_request_queued(inv, slot, error);
+		trace_kbdus_request_requeued(inv, slot, error);
+		break;
+	case KBDUS_REQUEST_OUTBOUND:
+		trace_kbdus_request_taken(inv, slot, error);
+		break;
+	case KBDUS_REQUEST_WITH_DRIVER:
+		trace_kbdus_request_delivered(inv, slot, error);
+		trace_kbdus_request_unanswered(inv, slot, error);
+		break;
+	case KBDUS_REQUEST_INBOUND:
+		trace_kbdus_request_answered(inv, slot, error);
+		break;
+	}
+}
+
+/**
+ * kbdus_slot_set_state() - the one way by which a request's state changes
+ * @inv: the inverter, locked
+ * @slot: describes the request, also if it is about to be free
+ * @state: the new state
+ * @error: 0 or a negative errno: why the request goes back, or how it ends
+ */
+void kbdus_slot_set_state(struct kbdus_inverter *inv, struct kbdus_slot *slot,
+			  enum kbdus_request_state state, int error)
+{
+	lockdep_assert_held(&inv->lock);
+	kbdus_assert_may_follow(request, slot->state, state);
+	request_trace(inv, slot, state, error);
+	slot->state = state;
+}
+
+/**
+ * kbdus_slot_enqueue() - puts a request back to its place in the order of arrival
+ * @inv: the inverter, locked
+ * @slot: of the request
+ * @error: why the driver does not have it, a negative errno
+ */
+void kbdus_slot_enqueue(struct kbdus_inverter *inv, struct kbdus_slot *slot,
+			int error)
+{
+	struct kbdus_slot *other;
+
+	kbdus_slot_set_state(inv, slot, KBDUS_REQUEST_QUEUED, error);
+	inv->queued_now++;
+	/* What goes back is older than nearly everything that waits. */
+	list_for_each_entry(other, &inv->queued, link) {
+		if (other->sequence > slot->sequence) {
+			list_add_tail(&slot->link, &other->link);
+			return;
+		}
+	}
+	list_add_tail(&slot->link, &inv->queued);
+}
+
+/**
+ * kbdus_slot_dequeue() - takes a request out of the queue
+ * @inv: the inverter, locked
+ * @slot: of the request, which is QUEUED and is about to be something else
+ */
+void kbdus_slot_dequeue(struct kbdus_inverter *inv, struct kbdus_slot *slot)
+{
+	list_del_init(&slot->link);
+	inv->queued_now--;
+}
+
+/**
+ * kbdus_slot_wake_next() - wakes up a puller, as there are requests for it
+ * @inv: the inverter, locked
+ *
+ * Who waits is woken up one at a time, by a token that goes from hand to hand: a
+ * request that comes to an empty queue wakes up the first, and everybody who looks
+ * and leaves requests behind wakes up the next. A burst of requests so wakes up only
+ * as many as find something to do.
+ *
+ * The token cannot get lost. Nobody goes to sleep but who saw the queue empty when he
+ * could already be seen to wait, so whoever sleeps while there are requests did so
+ * before the first of them came, and that one woke up somebody. He looks, whatever
+ * he gets then, even if others took everything or if he is to leave; or the queue is
+ * empty again, and the next request finds it so.
+ */
+void kbdus_slot_wake_next(struct kbdus_inverter *inv)
+{
+	lockdep_assert_held(&inv->lock);
+	/* Orders what was queued before looking for who sleeps. */
+	if (wq_has_sleeper(&inv->wait))
+		wake_up(&inv->wait);
+}
+
+/*
+ * The driver has one less. If it is leaving it may flush once it has none.
+ */
+static void with_driver_drop(struct kbdus_inverter *inv)
+{
+	if (!--inv->with_driver_now && inv->puller && inv->puller->owes_flush)
+		wake_up_all(&inv->wait);
+}
+
+/**
+ * kbdus_slot_release() - takes a request away from whoever holds it
+ * @inv: the inverter, locked
+ * @slot: of the request, in any state in which it is not being copied out
+ * @error: how the request ends, 0 or a negative errno
+ *
+ * Return: the request, which the caller ends after dropping the lock.
+ */
+struct request *kbdus_slot_release(struct kbdus_inverter *inv,
+				   struct kbdus_slot *slot, int error)
+{
+	struct request *rq = slot->rq;
+	struct kbdus_command *cmd = blk_mq_rq_to_pdu(rq);
+
+	if (slot->state == KBDUS_REQUEST_QUEUED)
+		kbdus_slot_dequeue(inv, slot);
+	else
+		with_driver_drop(inv);
+	kbdus_slot_set_state(inv, slot, KBDUS_REQUEST_FREE, error);
+	slot->rq = NULL;
+	slot->is_cut = false;
+	cmd->slot = NULL;
+	return rq;
+}
