@@ -7,6 +7,7 @@
  * - FAKE_DEVICES: words `id:state:service`, numbers as in bdus.h; lower ids are
  *   gone, higher ones never existed
  * - FAKE_FLUSH_SECONDS: how long a flush takes
+ * - FAKE_FLUSH_UNTIL: the file whose coming ends a flush
  * - FAKE_FLUSH_ERROR: errno value of a flush
  * - FAKE_LOG: file to which flushes and destructions are appended
  * - FAKE_NO_MODULE: if set, there is no module
@@ -107,12 +108,15 @@ bool bdus_get_dev_id_from_path_0_1_0_(uint64_t *out_dev_id,
 
 bool bdus_flush_dev_0_1_0_(uint64_t dev_id)
 {
+	const char *until = getenv("FAKE_FLUSH_UNTIL");
 	int error = number("FAKE_FLUSH_ERROR");
 
 	if (!exists(dev_id))
 		return false;
 	log_call("flush", dev_id);
 	sleep(number("FAKE_FLUSH_SECONDS"));
+	while (until && access(until, F_OK) != 0)
+		usleep(10000);
 	return error == 0 || fail(error, "flush failed");
 }
 
