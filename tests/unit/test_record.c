@@ -15,6 +15,9 @@
 
 #include "unit.h"
 
+/* Devices are looked for by their numbers, and this machine must not have them. */
+#define NOBODYS_MAJOR 4000
+
 static char directory[64];
 
 uid_t geteuid(void)
@@ -59,7 +62,7 @@ static uint64_t create(int *fd, uint32_t minor)
 			.max_discard_erase_size = UINT32_MAX,
 			.max_outstanding_requests = 5,
 			.index = 6,
-			.major = 7,
+			.major = NOBODYS_MAJOR,
 			.minor = minor,
 		},
 		.numbers = { 8, 9 },
@@ -173,14 +176,14 @@ static void test_next_and_find(void **state)
 	assert_int_equal(libbdus_record_next(&id), -ENOENT);
 	assert_int_equal(id, second + 1);
 
-	assert_int_equal(libbdus_record_find(7, 17, &id), 0);
+	assert_int_equal(libbdus_record_find(NOBODYS_MAJOR, 17, &id), 0);
 	assert_int_equal(id, second);
-	assert_int_equal(libbdus_record_find(7, 18, &id), -ENOENT);
+	assert_int_equal(libbdus_record_find(NOBODYS_MAJOR, 18, &id), -ENOENT);
 	assert_int_equal(libbdus_record_find(8, 17, &id), -ENOENT);
 
 	/* Its node may be another device's by now. */
 	libbdus_record_set_state(fds[1], BDUS_DEV_STATE_TERMINATED, 0);
-	assert_int_equal(libbdus_record_find(7, 17, &id), -ENOENT);
+	assert_int_equal(libbdus_record_find(NOBODYS_MAJOR, 17, &id), -ENOENT);
 	close(fds[0]);
 	close(fds[1]);
 }
@@ -271,9 +274,7 @@ static void test_numbers_of_another(void **state)
 		skip();
 	create(&fd, 16);
 	libbdus_record_set_node(fd, major, minor);
-	if (major != 7)
-		assert_int_equal(libbdus_record_find(major, minor, &id),
-				 -ENOENT);
+	assert_int_equal(libbdus_record_find(major, minor, &id), -ENOENT);
 	close(fd);
 }
 
