@@ -24,6 +24,7 @@ import pool
 import report
 
 STATE = Path("/run/bdus")
+TURN = Path("/run/bdus-tests.lock")
 INSIDE = "BDUS_TESTS_INSIDE"
 BOUND = 20  # seconds for cleaning up
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -46,7 +47,7 @@ class Native:
                                   "private", sys.executable, *sys.argv])
         if not self._build():
             return 1
-        with self._own_state():
+        with self._turn(), self._own_state():
             self._sweep()
             bind(self.own)
             for task in tasks:
@@ -61,6 +62,18 @@ class Native:
             print(done.stdout.decode(errors="replace"))
             print("FAIL build\n\n0 passed, 1 failed, 0 skipped")
         return done.returncode == 0
+
+    @contextlib.contextmanager
+    def _turn(self):
+        """One runner at a time: ids begin anew in each state directory, and a
+        loop device is known by its file's name, which has the id in it."""
+        with TURN.open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                print("-- waiting for cases of another run to end", flush=True)
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     @contextlib.contextmanager
     def _own_state(self):
