@@ -10,6 +10,7 @@ sample() {
 # start_sample MODE [KEY...]: in the foreground; sets PID, DEV and ID. What it says
 # is in ./sample.out and ./sample.err.
 start_sample() {
+	rm -f sample.out
 	"$BDUS_OUT/tests/sample" "$@" foreground > sample.out 2> sample.err &
 	PID=$!
 	wait_until 20 grep -qs ^/dev/ sample.out
