@@ -41,6 +41,11 @@
 /* What network block devices can have under way over each connection. */
 #define QUEUE_DEPTH 128
 
+/* What a request takes in a socket beside its data, roughly, and how much of replies
+ * may be on its way. */
+#define REQUEST_OVERHEAD 4096
+#define REPLY_ROOM (2 * 1024 * 1024)
+
 /* Lower numbers are what the module makes for others. */
 #define FIRST_NUMBER 16
 #define NUMBER_COUNT 4096
@@ -149,10 +154,29 @@ static int allocate(struct libbdus_session *session)
 	return 0;
 }
 
-/* Make connections: ours survive what a daemon does to its first descriptors. */
-static int make_connections(struct nbd_device *device, unsigned int count,
+static void make_room(int fd, size_t size)
+{
+	const int value = size < INT32_MAX / 4 ? (int)size : INT32_MAX / 4;
+
+	/* Else as much as everybody may have. */
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &value, sizeof(value)))
+		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &value, sizeof(value));
+}
+
+/*
+ * Make connections: ours survive what a daemon does to its first descriptors.
+ *
+ * The kernel gets room for all that can be under way. Else those who send would wait
+ * for a driver that does not read, and nobody could disconnect the device meanwhile;
+ * and from Linux 6.13 on, once such a client was killed, not even the end of the
+ * connection would end that waiting soon.
+ */
+static int make_connections(struct libbdus_session *session, unsigned int count,
 			    int kernel_fds[NBD_CONNECTIONS])
 {
+	const size_t request_size = session->device.max_read_write_size +
+				    REQUEST_OVERHEAD;
+	struct nbd_device *device = session->holding;
 	int pair[2];
 
 	for (unsigned int i = 0; i < count; ++i) {
@@ -160,6 +184,8 @@ static int make_connections(struct nbd_device *device, unsigned int count,
 			return libbdus_error_with_errno(errno,
 				"Failed to make sockets");
 		kernel_fds[i] = pair[1];
+		make_room(pair[1], QUEUE_DEPTH * request_size);
+		make_room(pair[0], REPLY_ROOM);
 		pair[0] = libbdus_daemonize_keep(pair[0]);
 		if (pair[0] < 0) {
 			close(pair[1]);
@@ -378,7 +404,7 @@ static int make_device(struct libbdus_session *session)
 	const unsigned int count = count_connections(session);
 	int ret;
 
-	ret = make_connections(device, count, kernel_fds);
+	ret = make_connections(session, count, kernel_fds);
 	if (!ret)
 		ret = start_keeper(device);
 	if (!ret)
@@ -681,7 +707,7 @@ static int reconnect(struct libbdus_session *session)
 
 	do {
 		close_connections(device);
-		ret = make_connections(device, 1, kernel_fds);
+		ret = make_connections(session, 1, kernel_fds);
 		if (ret)
 			return ret;
 		ret = libbdus_nbd_netlink_reconnect(&order);
