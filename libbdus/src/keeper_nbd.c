@@ -28,6 +28,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -47,6 +48,9 @@
 
 /* How long somebody that has connected may take to say what for. */
 #define REQUEST_TIMEOUT_MS 2000
+
+/* What ps(1) and killall(1) see. */
+#define NBD_KEEPER_NAME "bdus-keeper"
 
 /* How often to see whether a device without a driver is still there. */
 #define CHECK_MS 1000
@@ -471,6 +475,8 @@ static struct libbdus_outcome be_keeper(const void *argument)
 	/* What the driver was told to start with, it does not wait for. */
 	close(LIBBDUS_CHILD_FDS);
 	setsid();
+	/* So that it is not killed by who means the driver. */
+	prctl(PR_SET_NAME, NBD_KEEPER_NAME, 0, 0, 0);
 	/* The directory may be on the device itself. */
 	if (!chdir("/"))
 		keep(argument);

@@ -17,25 +17,30 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Say what udev is to do with devices of the kernel's own modules: as with ours, not
- * to look at what is on them, which the driver would see. */
-static bool quieten_udev(void)
+static bool write_rule(const char *path, const char *rule)
 {
-	static const char rules[] =
-		"SUBSYSTEM==\"block\", KERNEL==\"ublkb*|nbd*\", "
-		"ENV{UDEV_DISABLE_PERSISTENT_STORAGE_RULES_FLAG}=\"1\", "
-		"OPTIONS+=\"nowatch\"\n";
 	FILE *file;
 
 	if (mkdir("/run/udev/rules.d", 0755) && errno != EEXIST)
 		return false;
-	file = fopen("/run/udev/rules.d/10-bdus.rules", "we");
+	file = fopen(path, "we");
 	if (!file)
 		return false;
-	fputs(rules, file);
-	if (fclose(file))
-		return false;
-	return !system("udevadm control --reload");
+	fprintf(file, "SUBSYSTEM==\"block\", KERNEL==\"ublkb*|nbd*\", %s\n",
+		rule);
+	return !fclose(file);
+}
+
+/* Say what udev is to do with devices of the kernel's own modules: as with ours, not
+ * to look at what is on them, which the driver would see. */
+static bool quieten_udev(void)
+{
+	/* Its own rules are numbered 60. */
+	return write_rule("/run/udev/rules.d/10-bdus.rules",
+			  "ENV{UDEV_DISABLE_PERSISTENT_STORAGE_RULES_FLAG}=\"1\"") &&
+	       write_rule("/run/udev/rules.d/70-bdus.rules",
+			  "OPTIONS+=\"nowatch\"") &&
+	       !system("udevadm control --reload");
 }
 
 /* Load a module of the kernel's own: with an argument or NULL. */
