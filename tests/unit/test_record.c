@@ -5,6 +5,7 @@
  * is seen as the driver, and what becomes of damaged ones.
  */
 
+#include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,7 +50,6 @@ static uint64_t create(int *fd, uint32_t minor)
 {
 	struct libbdus_record record = {
 		.backend = "fuse",
-		.path = "/dev/loop16",
 		.device = {
 			.size = UINT64_C(1) << 40,
 			.flags = KBDUS_DEVICE_F_NO_PARTITIONS,
@@ -69,6 +69,8 @@ static uint64_t create(int *fd, uint32_t minor)
 	};
 	uint64_t id;
 
+	/* As is right if there is such a device. */
+	snprintf(record.path, sizeof(record.path), "/dev/loop%" PRIu32, minor);
 	assert_int_equal(libbdus_record_create(&id, fd), 0);
 	record.device.seqnum = id;
 	assert_int_equal(libbdus_record_write(&record), 0);
