@@ -16,6 +16,7 @@ $(O)/obj-unit/%.o: %.c Makefile mk/check.mk $(O)/flags
 
 $(O)/obj-unit/libbdus/src/%_fuse.o: UNIT_CFLAGS += $(FUSE_CFLAGS)
 $(O)/obj-unit/libbdus/src/%_ublk.o: UNIT_CFLAGS += $(UBLK_CFLAGS)
+$(O)/obj-unit/tests/unit/%_ublk.o: UNIT_CFLAGS += $(UBLK_CFLAGS)
 $(O)/obj-unit/libbdus/src/%_nbd.o: UNIT_CFLAGS += $(NBD_CFLAGS)
 
 $(O)/unit/libbdus.a: $(LIB_SOURCES:%.c=$(O)/obj-unit/%.o)
@@ -30,6 +31,7 @@ $(UNIT_PROGRAMS): $(O)/unit/%: $(O)/obj-unit/tests/unit/%.o \
 
 # As they are, of the objects that users get.
 $(O)/obj/tests/unit/%.o: OBJ_CFLAGS = -Ilibbdus/src
+$(O)/obj/tests/unit/%_ublk.o: OBJ_CFLAGS = -Ilibbdus/src $(UBLK_CFLAGS)
 
 $(UNIT_PLAIN): $(O)/unit-plain/%: $(O)/obj/tests/unit/%.o \
 		$(call objects,$(UNIT_SUPPORT) $(LIB_SOURCES))
