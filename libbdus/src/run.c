@@ -293,7 +293,10 @@ int libbdus_run(const struct libbdus_backend *backend,
 		.operations = libbdus_ops_operations(&ops),
 		.recovery = attrs.recoverable,
 		.time_out = attrs.request_timeout_ms,
-		.orphan_time_out = attrs.recoverable && attrs.orphan_timeout_ms,
+		/* Waiting for ever is what is done without a time-out. */
+		.orphan_time_out = attrs.recoverable && attrs.orphan_timeout_ms &&
+				   attrs.orphan_timeout_ms !=
+					   BDUS_ORPHAN_TIMEOUT_FOREVER,
 	};
 	ret = open_backend(&backend, &session, args, &needs);
 	if (ret)
