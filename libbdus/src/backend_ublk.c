@@ -429,15 +429,20 @@ static int begin_starting(const struct libbdus_session *session,
 	fds[1] = libbdus_daemonize_keep(fds[1]);
 
 	task.fds[CHILD_GO] = fds[0];
+	memcpy(ublk->go_fds, fds, sizeof(fds));
 	ret = libbdus_child_start(&task, &ublk->starter);
-	close_if_open(&fds[0]);
 	if (ret) {
-		close_if_open(&fds[1]);
+		ublk->starter.fd = -1;
 		return ret;
 	}
 	ublk->starter.fd = libbdus_daemonize_keep(ublk->starter.fd);
-	ublk->go_fd = fds[1];
 	return 0;
+}
+
+static void let_go(struct libbdus_ublk *ublk)
+{
+	close_if_open(&ublk->go_fds[0]);
+	close_if_open(&ublk->go_fds[1]);
 }
 
 /* The numbers of the node are known only when it is there. */
@@ -472,7 +477,7 @@ int libbdus_ublk_end_starting(const struct libbdus_session *session)
 	struct libbdus_outcome outcome;
 	int ret;
 
-	close_if_open(&ublk->go_fd);
+	let_go(ublk);
 	ret = libbdus_child_end(&ublk->starter, &outcome);
 	ublk->starter.fd = -1;
 	if (!ret && outcome.error) {
@@ -499,7 +504,7 @@ static struct libbdus_ublk *make_holding(struct libbdus_session *session)
 		.char_fd = -1,
 		.record_fd = -1,
 		.stop_fds = { -1, -1 },
-		.go_fd = -1,
+		.go_fds = { -1, -1 },
 		.starter.fd = -1,
 		.gate = {
 			.lock = PTHREAD_MUTEX_INITIALIZER,
@@ -942,7 +947,7 @@ static void abandon_starting(struct libbdus_ublk *ublk)
 {
 	struct libbdus_outcome outcome;
 
-	close_if_open(&ublk->go_fd);
+	let_go(ublk);
 	if (ublk->starter.fd >= 0)
 		libbdus_child_end(&ublk->starter, &outcome);
 }

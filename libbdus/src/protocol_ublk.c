@@ -405,7 +405,7 @@ static int start(const struct libbdus_session *session,
 				 session->is_unfinished ?
 					 BDUS_DEV_STATE_INITIALIZED :
 					 BDUS_DEV_STATE_AVAILABLE, pid);
-	if (write(ublk->go_fd, &pid, sizeof(pid)) != sizeof(pid))
+	if (write(ublk->go_fds[1], &pid, sizeof(pid)) != sizeof(pid))
 		return libbdus_error(EIO, "A process was killed.");
 	return add_event(channel, ublk->starter.fd, EVENT_STARTER);
 }

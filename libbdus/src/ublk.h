@@ -123,7 +123,8 @@ struct libbdus_ublk {
 	/* A child that makes the device available once it is told by a pipe which
 	 * process serves, and ends if there will be none. */
 	struct libbdus_child starter;
-	int go_fd;
+	/* Both ends, so that telling one that was killed raises no signal. */
+	int go_fds[2];
 	/* Threads that have not left; see protocol_ublk.c. */
 	unsigned int serving;
 	struct libbdus_ublk_gate gate;
