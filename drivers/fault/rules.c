@@ -32,6 +32,7 @@ enum action {
 	ACTION_EXIT,
 	ACTION_HANG,
 	ACTION_STOP,
+	ACTION_UNTIL,
 	ACTION_COUNT
 };
 
@@ -43,6 +44,8 @@ struct rule {
 	enum action action;
 	/* Milliseconds or errno value. */
 	uint64_t value;
+	/* The file to wait for. */
+	char *path;
 	bool is_after;
 };
 
@@ -70,7 +73,7 @@ static const char *const action_names[ACTION_COUNT] = {
 	[ACTION_DELAY] = "delay", [ACTION_ERROR] = "error",
 	[ACTION_ABORT] = "abort", [ACTION_DIE] = "die",
 	[ACTION_EXIT] = "exit",	  [ACTION_HANG] = "hang",
-	[ACTION_STOP] = "stop",
+	[ACTION_STOP] = "stop",	  [ACTION_UNTIL] = "until",
 };
 
 static int find_name(const char *const *names, int count, const char *text,
@@ -141,6 +144,9 @@ static bool parse_action(const char *text, struct rule *rule)
 		       driver_parse_number(value, UINT32_MAX, &rule->value);
 	case ACTION_ERROR:
 		return value && parse_error(value, &rule->value);
+	case ACTION_UNTIL:
+		rule->path = value && *value ? strdup(value) : NULL;
+		return rule->path;
 	default:
 		return !value;
 	}
@@ -190,11 +196,20 @@ static void sleep_ms(uint64_t ms)
 		;
 }
 
+static void await_file(const char *path)
+{
+	while (access(path, F_OK) != 0)
+		sleep_ms(10);
+}
+
 static int perform(const struct rule *rule)
 {
 	switch (rule->action) {
 	case ACTION_DELAY:
 		sleep_ms(rule->value);
+		return 0;
+	case ACTION_UNTIL:
+		await_file(rule->path);
 		return 0;
 	case ACTION_ERROR:
 		return rule->value;
