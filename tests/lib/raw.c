@@ -699,6 +699,33 @@ static void do_serve(struct call *call)
 	answer_fields(call, transport->request_fields, message);
 }
 
+/* One of the threads that insist was told that another is answering. */
+static volatile bool has_met;
+
+/*
+ * Sends a reply that fails with EFAULT, which leaves the request as it was, until two
+ * threads that do so have met in the module: refused= whether this one was refused.
+ */
+static void do_insist(struct call *call)
+{
+	char message[MESSAGE_SIZE] __attribute__((aligned(8))) = { 0 };
+	struct file *file = raw_file_of(call);
+	const struct transport *transport = file->transport;
+	bool is_refused = false;
+
+	raw_set_fields(call, transport->reply_fields, message);
+	while (!has_met && !is_refused) {
+		if (!transport->talk(file, REPLY, call, message) ||
+		    (errno != EFAULT && errno != EINVAL)) {
+			raw_answer_result(call, -1);
+			return;
+		}
+		is_refused = errno == EINVAL;
+	}
+	has_met = true;
+	raw_answer(call, "ok refused=%d", is_refused);
+}
+
 /* Whether the protocol of a file has something: ok or EOPNOTSUPP. */
 static void do_has(struct call *call)
 {
@@ -817,6 +844,7 @@ static const struct verb verbs[] = {
 	{ "reply", do_reply },
 	{ "exchange", do_exchange },
 	{ "serve", do_serve },
+	{ "insist", do_insist },
 	{ "has", do_has },
 	{ "ioctl", do_ioctl },
 	{ "privileged", do_privileged },
