@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "../../kbdus/include/kbdus.h"
@@ -42,6 +43,26 @@ static int is_pending(void)
 	return length < 0 || atoi(left) > 0;
 }
 
+/* What the protocol of the run wants to be told. */
+static int describe_protocol(struct kbdus_protocol_config *config)
+{
+	const char *name = getenv("BDUS_PROTOCOL");
+	int sockets[2];
+
+	if (!name || !*name)
+		name = KBDUSIOCTL_PROTOCOL_NAME;
+	snprintf(config->name, sizeof(config->name), "%s", name);
+
+	if (!strcmp(name, KBDUSMMAP_PROTOCOL_NAME))
+		config->buffer_count = 1;
+	if (!strcmp(name, KBDUSUDS_PROTOCOL_NAME)) {
+		if (socketpair(AF_UNIX, SOCK_STREAM, 0, sockets))
+			return 0;
+		config->socket_fd_plus_1 = sockets[1] + 1;
+	}
+	return 1;
+}
+
 int main(int argc, char **argv)
 {
 	static struct kbdus_config config = {
@@ -51,7 +72,6 @@ int main(int argc, char **argv)
 		.device.max_outstanding_requests = 8,
 	};
 	static struct kbdus_attachment attachment;
-	const char *protocol = getenv("BDUS_PROTOCOL");
 	int fd = open(KBDUS_CONTROL_PATH, O_RDWR);
 	int ret, error;
 
@@ -61,10 +81,8 @@ int main(int argc, char **argv)
 	if (argc > 3)
 		attachment.config.device.seqnum = strtoull(argv[3], NULL, 10);
 
-	if (!protocol || !*protocol)
-		protocol = KBDUSIOCTL_PROTOCOL_NAME;
-	snprintf(config.protocol.name, sizeof(config.protocol.name), "%s",
-		 protocol);
+	if (!describe_protocol(&config.protocol))
+		return 2;
 	attachment.config.protocol = config.protocol;
 
 	fail_nth(argv[2]);
