@@ -25,9 +25,13 @@
 
 static int fail_fd;
 
+/* Saying so may be what fails; then nothing is to fail any more. */
 static void fail_nth(const char *number)
 {
-	if (pwrite(fail_fd, number, strlen(number), 0) < 0)
+	const size_t length = strlen(number);
+
+	if (pwrite(fail_fd, number, length, 0) < 0 &&
+	    pwrite(fail_fd, number, length, 0) < 0)
 		abort();
 }
 
