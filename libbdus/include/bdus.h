@@ -53,9 +53,9 @@
  *
  * ### Environment
  *
- * - `BDUS_BACKEND`: what makes the device in bdus_run(): `kbdus`, `fuse`, or
- *   `auto` for the first of them that works and can do what the driver needs,
- *   which is the default; any other value makes it fail with `EINVAL`. Unless
+ * - `BDUS_BACKEND`: what makes the device in bdus_run(): `kbdus`, `ublk`, `nbd`,
+ *   `fuse`, or `auto` for the first of them that works and can do what the driver
+ *   needs, which is the default; any other value makes it fail with `EINVAL`. Unless
  *   that is `kbdus`, it says on standard error which it took and why. See
  *   bdus_get_backend_info() for what each can do.
  * - `BDUS_PROTOCOL`: name of the protocol by which bdus_run() and bdus_rerun()
