@@ -62,6 +62,12 @@ static struct option *make_options(void)
 	return options;
 }
 
+static int out_of_memory(void)
+{
+	print_error("%s", strerror(ENOMEM));
+	return STATUS_FAILURE;
+}
+
 /* Returns a status, and what was asked for. `chosen` has room for all words. */
 static int parse(int argc, char **argv, const struct field **chosen,
 		 size_t *chosen_count)
@@ -70,7 +76,9 @@ static int parse(int argc, char **argv, const struct field **chosen,
 	int option, status = STATUS_OK;
 
 	*chosen_count = 0;
-	while (options && status == STATUS_OK &&
+	if (!options)
+		return out_of_memory();
+	while (status == STATUS_OK &&
 	       (option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (option >= FIRST_FIELD)
 			chosen[(*chosen_count)++] =
@@ -103,7 +111,7 @@ static int show(const struct device *device, const struct field **chosen,
 		return STATUS_OK;
 	all = malloc(field_count * sizeof(*all));
 	if (!all)
-		return STATUS_FAILURE;
+		return out_of_memory();
 	for (size_t i = 0; i < field_count; i++)
 		all[i] = &fields[i];
 	format.columns = all;
@@ -144,10 +152,8 @@ int main(int argc, char **argv)
 		return finish_output(STATUS_OK);
 	}
 	chosen = calloc(argc + 1, sizeof(*chosen));
-	if (!chosen) {
-		print_error("%s", strerror(errno));
-		return STATUS_FAILURE;
-	}
+	if (!chosen)
+		return out_of_memory();
 	/* getopt(3) begins its messages with this. */
 	argv[0] = (char *)command.name;
 	status = run(argc, argv, chosen);

@@ -255,10 +255,12 @@ static int become_driver(const struct folders *folders, int argc, char **argv,
 	char **arguments = calloc(argc + 1, sizeof(*arguments));
 	int count = 0;
 
-	if (!path) {
+	if (!arguments || (!path && strchr(name, '/'))) {
+		print_error("%s", strerror(ENOMEM));
+	} else if (!path) {
 		print_error("There is no driver '%s'.", name);
 		list_drivers(folders, stderr);
-	} else if (arguments) {
+	} else {
 		arguments[count++] = path;
 		for (int i = 1; i < argc; i++)
 			if (i > name_index ||

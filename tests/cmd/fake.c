@@ -11,6 +11,7 @@
  * - FAKE_FLUSH_ERROR: errno value of a flush
  * - FAKE_LOG: file to which flushes and destructions are appended
  * - FAKE_NO_MODULE: if set, there is no module
+ * - FAKE_NO_MEMORY: which of the program's allocations fails, from 1 on
  */
 
 #include <bdus.h>
@@ -24,6 +25,14 @@
 
 static char message[128];
 
+/* glibc's own, under ours. */
+extern void *__libc_malloc(size_t size);
+extern void *__libc_calloc(size_t count, size_t size);
+extern void *__libc_realloc(void *memory, size_t size);
+
+/* Until the one that fails; 0 if none does. */
+static uint64_t allocations_left;
+
 static bool fail(int error, const char *text)
 {
 	snprintf(message, sizeof(message), "fake: %s", text);
@@ -36,6 +45,35 @@ static uint64_t number(const char *variable)
 	const char *value = getenv(variable);
 
 	return value ? strtoull(value, NULL, 10) : 0;
+}
+
+/* Not before: what comes earlier is the loader's. */
+static void __attribute__((constructor)) begin_counting(void)
+{
+	allocations_left = number("FAKE_NO_MEMORY");
+}
+
+static bool may_allocate(void)
+{
+	if (allocations_left == 0 || --allocations_left > 0)
+		return true;
+	errno = ENOMEM;
+	return false;
+}
+
+void *malloc(size_t size)
+{
+	return may_allocate() ? __libc_malloc(size) : NULL;
+}
+
+void *calloc(size_t count, size_t size)
+{
+	return may_allocate() ? __libc_calloc(count, size) : NULL;
+}
+
+void *realloc(void *memory, size_t size)
+{
+	return may_allocate() ? __libc_realloc(memory, size) : NULL;
 }
 
 static void log_call(const char *name, uint64_t id)
