@@ -716,7 +716,7 @@ struct kbdusmmap_reply {
 	/** @brief The request's handle; 0 if there is nothing to answer. */
 	__u64 handle;
 	/** @brief As kbdusioctl_reply::error. */
-	__u32 error;
+	__s32 error;
 	/** @brief Zero. */
 	__u8 reserved[52];
 };

@@ -103,6 +103,23 @@ static void test_module_structures(void **state)
 	assert_offset(kbdus_protocol_config, mapping_size, 48);
 }
 
+/* They all say the same in the same way, whichever protocol carries it. */
+static void test_module_errors(void **state)
+{
+	const struct kbdusioctl_reply of_ioctl = { .error = -1 };
+	const struct kbdusmmap_reply of_mmap = { .error = -1 };
+	const struct kbdusuds_reply of_uds = { .error = -1 };
+
+	(void)state;
+
+	assert_true(of_ioctl.error < 0);
+	assert_true(of_mmap.error < 0);
+	assert_true(of_uds.error < 0);
+	assert_int_equal(sizeof(of_ioctl.error), 4);
+	assert_int_equal(sizeof(of_mmap.error), 4);
+	assert_int_equal(sizeof(of_uds.error), 4);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -111,6 +128,7 @@ int main(void)
 		cmocka_unit_test(test_ops),
 		cmocka_unit_test(test_others),
 		cmocka_unit_test(test_module_structures),
+		cmocka_unit_test(test_module_errors),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
