@@ -94,31 +94,86 @@ static struct kbdus_client_ioctl *ioctl_of(struct request *rq)
 	return cmd->ioctl;
 }
 
+/**
+ * kbdus_client_ioctl_command() - the command of a client's ioctl
+ * @rq: its request, which has not ended
+ *
+ * Context: any. The command is fixed.
+ *
+ * Return: the command, as the client gave it: well-formed, otherwise unchecked.
+ */
 unsigned int kbdus_client_ioctl_command(struct request *rq)
 {
 	return ioctl_of(rq)->command;
 }
 
+/**
+ * kbdus_client_ioctl_data() - what a client's ioctl carries
+ * @rq: its request, which has not ended
+ *
+ * Context: any. No lock: the data belongs to whoever copies the request, i.e. has
+ * it OUTBOUND or INBOUND.
+ *
+ * Return: room for the larger of the two sizes below. Before the reply it holds
+ * what the client gave, or zeros if it gave nothing.
+ */
 void *kbdus_client_ioctl_data(struct request *rq)
 {
 	return ioctl_of(rq)->data;
 }
 
+/**
+ * kbdus_client_ioctl_size_out() - how much goes to the driver
+ * @rq: the request of a client's ioctl, which has not ended
+ *
+ * Context: any.
+ *
+ * Return: bytes, less than #KBDUS_IOCTL_PAYLOAD_SIZE; 0 if the command has no
+ * _IOC_READ.
+ */
 size_t kbdus_client_ioctl_size_out(struct request *rq)
 {
 	return ioctl_size_out(ioctl_of(rq)->command);
 }
 
+/**
+ * kbdus_client_ioctl_size_in() - how much comes from the driver
+ * @rq: the request of a client's ioctl, which has not ended
+ *
+ * Context: any.
+ *
+ * Return: bytes, less than #KBDUS_IOCTL_PAYLOAD_SIZE, if the driver answers
+ * without an error; 0 if the command has no _IOC_WRITE.
+ */
 size_t kbdus_client_ioctl_size_in(struct request *rq)
 {
 	return ioctl_size_in(ioctl_of(rq)->command);
 }
 
+/**
+ * kbdus_client_ioctl_set_error() - notes how a client's ioctl ends
+ * @ioctl: the ioctl, whose request has not ended
+ * @error: 0 or a negative errno, which the client gets as it is
+ *
+ * Context: any, also under the inverter lock. Only whoever is about to end the
+ * request, or to refuse it, may call this; the client reads the error after the
+ * end.
+ */
 void kbdus_client_ioctl_set_error(struct kbdus_client_ioctl *ioctl, int error)
 {
 	ioctl->error = error;
 }
 
+/**
+ * kbdus_client_ioctl_is_cancelled() - whether a client has been interrupted
+ * @ioctl: the ioctl, whose request has not ended
+ *
+ * Context: the inverter lock is held. kbdus_inverter_cancel() takes it after the
+ * mark was set, so a request either sees the mark when it is put in, or is found
+ * by the cancellation.
+ *
+ * Return: true if it has been, and nobody waits for the request's result.
+ */
 bool kbdus_client_ioctl_is_cancelled(const struct kbdus_client_ioctl *ioctl)
 {
 	return READ_ONCE(ioctl->is_cancelled);

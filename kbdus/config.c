@@ -121,6 +121,8 @@ int kbdus_config_adjust(struct kbdus_device_config *config)
 /**
  * kbdus_config_is_read_only() - whether nothing can be written to a device
  * @config: its configuration
+ *
+ * Return: true if it has no operation that changes anything.
  */
 bool kbdus_config_is_read_only(const struct kbdus_device_config *config)
 {

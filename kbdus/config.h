@@ -7,10 +7,26 @@
 
 #include "kbdus.h"
 
-/* Whether named padding is what it must be. */
+/**
+ * kbdus_config_is_zero() - whether named padding is what it must be
+ * @array: the padding, an array, not a pointer; a copy that nobody changes
+ *
+ * Context: any.
+ *
+ * Return: true if all of it is zero.
+ */
 #define kbdus_config_is_zero(array) (!memchr_inv((array), 0, sizeof(array)))
 
-/* Whether a session asks for nothing of its protocol but the name. */
+/**
+ * kbdus_config_is_plain() - whether a session asks for nothing but a protocol
+ * @config: a copy of what the driver handed in
+ *
+ * For protocols without settings: they refuse anything else with -EINVAL.
+ *
+ * Context: any.
+ *
+ * Return: true if all that follows the name is zero.
+ */
 static inline bool
 kbdus_config_is_plain(const struct kbdus_protocol_config *config)
 {

@@ -79,11 +79,25 @@ static void device_free(struct kref *ref)
 	kfree(device);
 }
 
+/**
+ * kbdus_device_get() - takes another reference to a device
+ * @device: the device, to which the caller or somebody it excludes has one
+ *
+ * Context: any. The reference keeps the memory, not the disk: see @disk.
+ */
 void kbdus_device_get(struct kbdus_device *device)
 {
 	kref_get(&device->ref);
 }
 
+/**
+ * kbdus_device_put() - gives a reference back
+ * @device: the device, freed with its last reference, which nobody has who holds
+ *	its lock
+ *
+ * Context: any. Whoever removes the disk has a reference until it is gone, so the
+ * last one never has to.
+ */
 void kbdus_device_put(struct kbdus_device *device)
 {
 	kref_put(&device->ref, device_free);
@@ -141,7 +155,11 @@ static void device_set_state(struct kbdus_device *device,
 
 /**
  * kbdus_device_request_type() - what a request is to a driver
- * @rq: the request, of an operation that the queue accepts
+ * @rq: the request, which has not ended
+ *
+ * Context: any; needs no lock.
+ *
+ * Return: the type; KBDUS_REQUEST_TYPE_COUNT if the queue has no such operation.
  */
 enum kbdus_request_type kbdus_device_request_type(struct request *rq)
 {
@@ -174,11 +192,27 @@ static bool request_has_range(struct request *rq)
 	return req_op(rq) != REQ_OP_FLUSH && !blk_rq_is_passthrough(rq);
 }
 
+/**
+ * kbdus_device_request_offset() - where the range of a request begins
+ * @rq: a request that has not ended
+ *
+ * Context: any; needs no lock.
+ *
+ * Return: bytes from the start of the whole device; 0 if it has no range.
+ */
 u64 kbdus_device_request_offset(struct request *rq)
 {
 	return request_has_range(rq) ? blk_rq_pos(rq) << SECTOR_SHIFT : 0;
 }
 
+/**
+ * kbdus_device_request_length() - how large the range of a request is
+ * @rq: a request that has not ended
+ *
+ * Context: any; needs no lock.
+ *
+ * Return: bytes; the command if it is a client's ioctl; 0 for a flush.
+ */
 u32 kbdus_device_request_length(struct request *rq)
 {
 	if (blk_rq_is_passthrough(rq))

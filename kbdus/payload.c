@@ -25,6 +25,8 @@
 /**
  * kbdus_payload_size_max() - the largest payload of any request of a device
  * @config: the device's adjusted configuration
+ *
+ * Return: bytes, of a request or a reply, whichever is larger.
  */
 u32 kbdus_payload_size_max(const struct kbdus_device_config *config)
 {
@@ -39,7 +41,9 @@ u32 kbdus_payload_size_max(const struct kbdus_device_config *config)
 
 /**
  * kbdus_payload_request_size() - how much a request carries to the driver
- * @item: the request
+ * @item: the request, which the caller is copying
+ *
+ * Return: bytes; 0 if it is a notification.
  */
 size_t kbdus_payload_request_size(const struct kbdus_item *item)
 {
@@ -56,7 +60,9 @@ size_t kbdus_payload_request_size(const struct kbdus_item *item)
 
 /**
  * kbdus_payload_reply_size() - how much a reply without error carries back
- * @item: the request
+ * @item: the request, which the caller is copying
+ *
+ * Return: bytes.
  */
 size_t kbdus_payload_reply_size(const struct kbdus_item *item)
 {
@@ -236,7 +242,9 @@ int kbdus_payload_fault_out(void __user *buffer, size_t size)
  * @buffer: the buffer
  * @size: its size
  *
- * Context and return as above.
+ * Context: sleeps, killably. The caller holds no request.
+ *
+ * Return: 0, -EINTR, or -EFAULT if there is no such memory.
  */
 int kbdus_payload_fault_in(const void __user *buffer, size_t size)
 {

@@ -90,6 +90,8 @@ kbdus_protocol_find(const struct kbdus_protocol_config *config)
 /**
  * kbdus_protocol_has_command() - whether a command is one of some protocol
  * @command: an ioctl command
+ *
+ * Return: true if it is, whatever the present session speaks.
  */
 bool kbdus_protocol_has_command(unsigned int command)
 {

@@ -221,7 +221,9 @@ int kbdus_inverter_take(struct kbdus_inverter *inv, struct kbdus_puller *puller,
  * @puller: who asks
  * @item: what it got
  *
- * As kbdus_inverter_take(), but does not wait. Return: whether there is an item.
+ * As kbdus_inverter_take(), but does not wait.
+ *
+ * Return: true if there was something.
  */
 bool kbdus_inverter_try_take(struct kbdus_inverter *inv,
 			     struct kbdus_puller *puller,

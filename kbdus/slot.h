@@ -13,7 +13,13 @@ void kbdus_slot_wake_next(struct kbdus_inverter *inv);
 struct request *kbdus_slot_release(struct kbdus_inverter *inv,
 				   struct kbdus_slot *slot, int error);
 
-/* Remembers to end a request as soon as the copy that is under way is over. */
+/**
+ * kbdus_slot_cut_later() - has a request end as soon as the copy under way is over
+ * @slot: of the request, OUTBOUND or INBOUND
+ * @status: how it ends, unless the copy was that of an answer and succeeds
+ *
+ * Context: the inverter lock is held. A second call replaces the status.
+ */
 static inline void kbdus_slot_cut_later(struct kbdus_slot *slot,
 					blk_status_t status)
 {

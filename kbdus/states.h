@@ -145,7 +145,14 @@ static inline bool kbdus_session_state_may_follow(enum kbdus_session_state from,
 	return next[from] & BIT(to);
 }
 
-/* Checks a change of state in debug builds only: the setters are hot. */
+/**
+ * kbdus_assert_may_follow() - warns of a change of state that the table lacks
+ * @machine: request, device or session
+ * @from: the present state
+ * @to: the next one
+ *
+ * In debug builds only: the setters are hot. For nobody but them.
+ */
 #ifdef KBDUS_DEBUG
 #define kbdus_assert_may_follow(machine, from, to) \
 	WARN_ON_ONCE(!kbdus_##machine##_state_may_follow(from, to))

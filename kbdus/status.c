@@ -30,6 +30,8 @@ int kbdus_status_from_wire(s32 error)
 /**
  * kbdus_status_block() - how a driver's answer ends a block request
  * @error: 0 or a negative errno
+ *
+ * Return: the status; BLK_STS_IOERR for all errors but three.
  */
 blk_status_t kbdus_status_block(int error)
 {
@@ -52,6 +54,8 @@ blk_status_t kbdus_status_block(int error)
  * @error: 0 or a negative errno
  *
  * ENOSYS would tell the client that the kernel does not know ioctl(2).
+ *
+ * Return: 0 or a negative errno.
  */
 int kbdus_status_ioctl_error(int error)
 {
