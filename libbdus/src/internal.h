@@ -226,6 +226,9 @@ struct libbdus_protocol {
 	 * module made of the configuration. May be NULL. */
 	int (*begin)(struct libbdus_session *session,
 		     const struct kbdus_protocol_config *config);
+	/* Have all memory be there that serving this worker touches, as getting some
+	 * may wait for the device. Before settle(). NULL if it is anyway. */
+	void (*populate)(const struct libbdus_session *session, void *channel);
 	/* This process serves from now on, with all workers, and no other does
 	 * any more. Tell whoever wants to know. May be NULL. */
 	void (*settle)(const struct libbdus_session *session);
@@ -294,6 +297,8 @@ struct libbdus_crew {
 	struct bdus_ctx *ctx;
 	struct libbdus_worker *workers;
 	unsigned int size;
+	/* Workers populate their stacks, too. */
+	bool is_populated;
 	/* Workers whose threads are to be joined, and the first, in whose there is
 	 * nothing to join. */
 	unsigned int started;
@@ -310,6 +315,7 @@ int libbdus_crew_open(struct libbdus_crew *crew,
 		      struct bdus_ctx *ctx);
 int libbdus_crew_await_available(struct libbdus_crew *crew,
 				 bool *is_available);
+void libbdus_crew_populate(struct libbdus_crew *crew);
 int libbdus_crew_serve(struct libbdus_crew *crew);
 int libbdus_crew_join(struct libbdus_crew *crew, int ret);
 void libbdus_crew_close(struct libbdus_crew *crew);
@@ -341,6 +347,8 @@ struct libbdus_memory {
 
 void libbdus_memory_protect(struct libbdus_memory *memory);
 void libbdus_memory_lock(const struct libbdus_memory *memory);
+void libbdus_memory_populate(void *memory, size_t size);
+void libbdus_memory_populate_stack(void);
 void libbdus_memory_unprotect(const struct libbdus_memory *memory);
 
 /* ---- record.c: devices of which the library itself keeps track ---- */

@@ -12,6 +12,8 @@
  * nobody can tell our locks from the program's.
  */
 
+#include <alloca.h>
+#include <errno.h>
 #include <link.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -23,6 +25,14 @@
 #include <unistd.h>
 
 #include "internal.h"
+
+/* Since Linux 5.14; headers may be older. */
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+/* What callbacks and system calls find of a worker's stack. */
+#define STACK_SIZE (64 * 1024)
 
 #define OOM_SCORE_PATH "/proc/self/oom_score_adj"
 
@@ -102,8 +112,99 @@ void libbdus_memory_protect(struct libbdus_memory *memory)
 	lower_oom_score();
 }
 
-/* Bring the code of one object into memory for good. */
-static int lock_code(struct dl_phdr_info *object, size_t size, void *unused)
+/* Write to a byte what is there, whoever else writes to it. */
+static void touch(unsigned char *byte)
+{
+	unsigned char value = __atomic_load_n(byte, __ATOMIC_RELAXED);
+
+	while (!__atomic_compare_exchange_n(byte, &value, value, false,
+					    __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		;
+}
+
+/*
+ * Have writable memory be there, and be this process' own: a daemon shares what is
+ * private with its original until one of them writes to it. The content stays.
+ */
+void libbdus_memory_populate(void *memory, size_t size)
+{
+	const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	const uintptr_t end = (uintptr_t)memory + size;
+	const uintptr_t start = (uintptr_t)memory - (uintptr_t)memory % page;
+
+	if (size == 0 ||
+	    !madvise((void *)start, end - start, MADV_POPULATE_WRITE) ||
+	    errno != EINVAL)
+		return;
+
+	/* An old kernel. */
+	for (uintptr_t address = start; address < end; address += page)
+		touch((unsigned char *)address);
+}
+
+/*
+ * The same for what comes next of the calling thread's stack, unless that is small. From
+ * the top down and through a frame of ours, as a first thread's stack only grows so.
+ */
+__attribute__((noinline)) void libbdus_memory_populate_stack(void)
+{
+	pthread_attr_t attributes;
+	void *lowest;
+	volatile char *stack;
+	size_t size;
+
+	if (pthread_getattr_np(pthread_self(), &attributes))
+		return;
+	pthread_attr_getstack(&attributes, &lowest, &size);
+	pthread_attr_destroy(&attributes);
+
+	if (((uintptr_t)&attributes - (uintptr_t)lowest) / 2 < STACK_SIZE)
+		return;
+
+	stack = alloca(STACK_SIZE);
+	for (size_t i = STACK_SIZE; i > 0; i -= 1024)
+		stack[i - 1] = 0;
+}
+
+/*
+ * Have the initialized variables of one object be there. Others may be a sparse RAM
+ * disk; what is read-only by now is written to by nobody.
+ */
+static int populate_data(struct dl_phdr_info *object, size_t size, void *unused)
+{
+	const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t constant_end = 0;
+
+	(void)size;
+	(void)unused;
+
+	for (int i = 0; i < object->dlpi_phnum; ++i) {
+		const ElfW(Phdr) *segment = &object->dlpi_phdr[i];
+
+		if (segment->p_type == PT_GNU_RELRO) {
+			constant_end = object->dlpi_addr + segment->p_vaddr +
+				       segment->p_memsz;
+			constant_end -= constant_end % page;
+		}
+	}
+
+	for (int i = 0; i < object->dlpi_phnum; ++i) {
+		const ElfW(Phdr) *segment = &object->dlpi_phdr[i];
+		uintptr_t start = object->dlpi_addr + segment->p_vaddr;
+		const uintptr_t end = start + segment->p_filesz;
+
+		if (segment->p_type != PT_LOAD || !(segment->p_flags & PF_W))
+			continue;
+		if (start < constant_end && constant_end < end)
+			start = constant_end;
+		libbdus_memory_populate((void *)start, end - start);
+	}
+
+	return 0;
+}
+
+/* Bring the code and constants of one object into memory for good. */
+static int lock_constants(struct dl_phdr_info *object, size_t size, void *unused)
 {
 	const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
 
@@ -116,32 +217,36 @@ static int lock_code(struct dl_phdr_info *object, size_t size, void *unused)
 		uintptr_t end = start + segment->p_memsz;
 
 		start -= start % page;
-		if (segment->p_type == PT_LOAD && (segment->p_flags & PF_X))
+		if (segment->p_type == PT_LOAD && !(segment->p_flags & PF_W))
 			mlock((const void *)start, end - start);
 	}
 
 	return 0;
 }
 
-/*
- * In the process that serves: keep code and all data that is ever touched. What is
- * not touched takes no memory, else each worker's stack and a sparse RAM disk
- * would. A limit on locked memory would make later allocations fail, so there is
- * no locking under one.
- */
-void libbdus_memory_lock(const struct libbdus_memory *memory)
+/* A limit on locked memory would make later allocations fail. */
+static bool may_lock(void)
 {
 	struct rlimit limit;
 
+	return geteuid() == 0 || (!getrlimit(RLIMIT_MEMLOCK, &limit) &&
+				  limit.rlim_cur == RLIM_INFINITY);
+}
+
+/*
+ * In the process that serves: keep code, constants and all data that is ever
+ * touched. What is not touched takes no memory, else each worker's stack and a sparse
+ * RAM disk would; what serving itself touches is populated by those who know it.
+ */
+void libbdus_memory_lock(const struct libbdus_memory *memory)
+{
 	if (!memory->is_protected)
 		return;
 
-	if (geteuid() != 0 && (getrlimit(RLIMIT_MEMLOCK, &limit) ||
-			       limit.rlim_cur != RLIM_INFINITY))
-		return;
+	dl_iterate_phdr(populate_data, NULL);
 
-	if (!mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT))
-		dl_iterate_phdr(lock_code, NULL);
+	if (may_lock() && !mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT))
+		dl_iterate_phdr(lock_constants, NULL);
 }
 
 /* After terminate(), in the thread that libbdus_memory_protect() was called in. */

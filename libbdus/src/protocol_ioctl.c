@@ -38,6 +38,11 @@ static int ioctl_open(const struct libbdus_session *session,
 	return 0;
 }
 
+static void ioctl_populate(const struct libbdus_session *session, void *channel)
+{
+	libbdus_memory_populate(channel, channel ? session->payload_size : 0);
+}
+
 /*
  * A signal can only interrupt the waiting, and the module ignores a reply that
  * comes again: so the whole call is simply repeated.
@@ -83,6 +88,7 @@ static void ioctl_close(const struct libbdus_session *session, void *channel)
 const struct libbdus_protocol libbdus_protocol_ioctl = {
 	.name = KBDUSIOCTL_PROTOCOL_NAME,
 	.open = ioctl_open,
+	.populate = ioctl_populate,
 	.exchange = ioctl_exchange,
 	.close = ioctl_close,
 };

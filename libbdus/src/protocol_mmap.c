@@ -153,6 +153,14 @@ static int mmap_exchange(const struct libbdus_session *session, void *data,
 	return 0;
 }
 
+/* The module has put the pages of all buffers in the mapping. */
+static void mmap_populate(const struct libbdus_session *session, void *channel)
+{
+	(void)session;
+
+	libbdus_memory_populate(channel, sizeof(struct channel));
+}
+
 /* The buffer goes with the mapping. */
 static void mmap_close(const struct libbdus_session *session, void *channel)
 {
@@ -166,6 +174,7 @@ const struct libbdus_protocol libbdus_protocol_mmap = {
 	.begin = mmap_begin,
 	.end = mmap_end,
 	.open = mmap_open,
+	.populate = mmap_populate,
 	.exchange = mmap_exchange,
 	.close = mmap_close,
 };

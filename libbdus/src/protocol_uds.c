@@ -137,7 +137,7 @@ static size_t round_up(size_t size, size_t page)
 	return (size + page - 1) / page * page;
 }
 
-/* Make the buffers: the first one large. What is not used takes no memory. */
+/* Make the buffers: the first one large. */
 static bool make_buffers(struct uds_channel *channel, size_t payload_size)
 {
 	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
@@ -174,6 +174,18 @@ static int uds_open(const struct libbdus_session *session,
 
 	*out = channel;
 	return 0;
+}
+
+/* What workers share is populated by each of them, which costs the later ones little. */
+static void uds_populate(const struct libbdus_session *session, void *opaque)
+{
+	struct uds_stream *stream = session->shared;
+	struct uds_channel *channel = opaque;
+
+	libbdus_memory_populate(stream, sizeof(*stream));
+	libbdus_memory_populate(stream->ahead, UDS_AHEAD_SIZE);
+	libbdus_memory_populate(channel, sizeof(*channel));
+	libbdus_memory_populate(channel->memory, channel->size);
 }
 
 static void uds_close(const struct libbdus_session *session, void *opaque)
@@ -292,6 +304,7 @@ const struct libbdus_protocol libbdus_protocol_uds = {
 	.settle = uds_settle,
 	.end = uds_end,
 	.open = uds_open,
+	.populate = uds_populate,
 	.exchange = uds_exchange,
 	.close = uds_close,
 };

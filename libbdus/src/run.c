@@ -138,6 +138,8 @@ static int serve(struct libbdus_crew *crew, struct libbdus_session *session,
 		return ret;
 
 	libbdus_memory_lock(memory);
+	if (memory->is_protected)
+		libbdus_crew_populate(crew);
 	return libbdus_crew_serve(crew);
 }
 

@@ -58,6 +58,25 @@ int libbdus_crew_open(struct libbdus_crew *crew,
 	return 0;
 }
 
+/*
+ * Have all memory be there that serving touches, whatever callbacks do. In the process
+ * that serves, before it does so with all workers.
+ */
+void libbdus_crew_populate(struct libbdus_crew *crew)
+{
+	const struct libbdus_session *session = crew->session;
+
+	crew->is_populated = true;
+	libbdus_memory_populate(crew->workers,
+				crew->size * sizeof(*crew->workers));
+
+	for (unsigned int i = 0; i < crew->size && session->protocol->populate;
+	     ++i) {
+		session->protocol->populate(session,
+					    crew->workers[i].channel);
+	}
+}
+
 void libbdus_crew_close(struct libbdus_crew *crew)
 {
 	const struct libbdus_session *session = crew->session;
@@ -212,10 +231,18 @@ static void end_yielding(void)
 	set_policy(SCHED_OTHER);
 }
 
+/* What a worker does in a thread of its own before it serves. */
+static void populate_stack(const struct libbdus_worker *worker)
+{
+	if (worker->crew->is_populated)
+		libbdus_memory_populate_stack();
+}
+
 static void *worker_main(void *argument)
 {
 	struct libbdus_worker *worker = argument;
 
+	populate_stack(worker);
 	begin_yielding();
 	end_worker(worker, serve_to_the_end(worker));
 	return NULL;
@@ -224,8 +251,10 @@ static void *worker_main(void *argument)
 /* As the first worker: in the caller's own thread. */
 static void first_worker_main(struct libbdus_worker *worker)
 {
-	const bool is_yielding = begin_yielding();
+	bool is_yielding;
 
+	populate_stack(worker);
+	is_yielding = begin_yielding();
 	end_worker(worker, serve_to_the_end(worker));
 	if (is_yielding)
 		end_yielding();

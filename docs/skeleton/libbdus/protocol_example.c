@@ -44,6 +44,16 @@ static int example_open(const struct libbdus_session *session,
 	return 0;
 }
 
+/*
+ * In the process that serves: have all memory be there that serving touches. It may be
+ * this device that the kernel would have to write to to get some.
+ */
+static void example_populate(const struct libbdus_session *session,
+			     void *channel)
+{
+	libbdus_memory_populate(channel, channel ? session->payload_size : 0);
+}
+
 static int send_reply(const struct libbdus_session *session, void *channel,
 		      uint64_t handle, int error)
 {
@@ -110,6 +120,7 @@ extern const struct libbdus_protocol libbdus_protocol_example;
 const struct libbdus_protocol libbdus_protocol_example = {
 	.name = KBDUSEXAMPLE_PROTOCOL_NAME,
 	.open = example_open,
+	.populate = example_populate,
 	.exchange = example_exchange,
 	.close = example_close,
 	/* .prepare, .begin, .settle and .end: for protocols that have something to
