@@ -531,8 +531,9 @@ static inline bool bdus_run(const struct bdus_ops *ops,
  *         `ops` or `attrs` do not suit it (the present driver stays then);
  *         `ENODEV` it is gone, or was destroyed because the present driver
  *         failed and it is not recoverable; `EBUSY` it is not available yet
- *         (see bdus_attrs::wait_until_available);
- *         `EINPROGRESS` another driver is about to take it over; `EINTR`
+ *         (see bdus_attrs::wait_until_available), or what is left of its
+ *         former driver is in the way; `EOPNOTSUPP` its backend cannot replace
+ *         drivers; `EINPROGRESS` another driver is about to take it over; `EINTR`
  *         interrupted by a signal, the present driver leaves nevertheless.
  */
 static inline bool bdus_rerun(uint64_t dev_id, const struct bdus_ops *ops,
@@ -590,7 +591,8 @@ static inline bool bdus_get_dev_id_from_path(uint64_t *out_dev_id,
  * @return Whether it succeeded. Errors: `EINVAL` the device never existed;
  *         `ENODEV` it is gone; `EBUSY` it is not available yet; `EINTR`
  *         interrupted by a signal, the flush goes on; `EIO`, `ENOLINK`,
- *         `ENOSPC`, `ETIMEDOUT` the flush or a write failed.
+ *         `ENOSPC`, `ETIMEDOUT` the flush or a write failed; `EIO` also if
+ *         there is no driver any more.
  */
 static inline bool bdus_flush_dev(uint64_t dev_id)
 {
@@ -609,7 +611,8 @@ static inline bool bdus_flush_dev(uint64_t dev_id)
  *
  * @return Whether it succeeded. Errors: `EINVAL` the device never existed;
  *         `EINTR` interrupted by a signal, the device is going away
- *         nevertheless.
+ *         nevertheless; `ETIMEDOUT` the backend `ublk` or `nbd` does not get
+ *         it removed, perhaps as the kernel waits for something else.
  */
 static inline bool bdus_destroy_dev(uint64_t dev_id)
 {
