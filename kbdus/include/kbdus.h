@@ -212,9 +212,10 @@ struct kbdus_device_config {
 	 *  changes it later. */
 	__u32 request_timeout_ms;
 	/** @brief Milliseconds that requests wait for a successor, counted from
-	 *  the death of the driver; those that come later fail at once. 0: each
-	 *  waits as long as it would wait for a driver.
-	 *  #KBDUS_ORPHAN_TIMEOUT_FOREVER: no limit. */
+	 *  the death of the driver; then they fail, and those that come later
+	 *  fail at once (KBDUS_SERVICE_STATE_EXPIRED). 0: the device never
+	 *  expires, and each request waits as long as it would wait for a
+	 *  driver. #KBDUS_ORPHAN_TIMEOUT_FOREVER: no limit. */
 	__u32 orphan_timeout_ms;
 	/** @brief *Out:* the slot that the device occupies. */
 	__u32 index;

@@ -414,10 +414,10 @@ struct bdus_attrs {
 	uint32_t request_timeout_ms;
 
 	/** @brief Milliseconds for which requests to a recoverable device wait for
-	 *  a successor, counted from the driver's end. Those that are older, and
+	 *  a successor, counted from the driver's end. Then all that wait, and
 	 *  all later ones, fail with `ETIMEDOUT` until one comes. 0: each waits as
-	 *  long as it would wait for a driver. #BDUS_ORPHAN_TIMEOUT_FOREVER: no
-	 *  limit. Ignored by bdus_rerun().
+	 *  long as it would wait for a driver, and the device never expires.
+	 *  #BDUS_ORPHAN_TIMEOUT_FOREVER: no limit. Ignored by bdus_rerun().
 	 *  @since 0.1.3 */
 	uint32_t orphan_timeout_ms;
 
