@@ -157,8 +157,7 @@ struct bdus_ctx {
 	const uint64_t id;
 
 	/** @brief Absolute path of the device's node: `/dev/bdus-<id>` if the
-	 *  module makes it. Valid
-	 *  until bdus_run() or bdus_rerun() returns. */
+	 *  module makes it. Valid until bdus_run() or bdus_rerun() returns. */
 	const char *const path;
 
 	/** @brief The library's copy of the callbacks. */
@@ -605,7 +604,8 @@ static inline bool bdus_flush_dev(uint64_t dev_id)
  *
  * Nothing is flushed; see bdus_flush_dev(). Its driver is told to end, but the
  * device goes away whatever the driver does. Succeeds if the device is gone
- * already.
+ * already. Waits for the driver's process to let go of the module, but for no
+ * more than five seconds: a driver that destroys its own device waits that long.
  *
  * @param dev_id  The device.
  *
