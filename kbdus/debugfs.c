@@ -22,6 +22,7 @@
 
 #include "debugfs.h"
 #include "device.h"
+#include "disk.h"
 #include "inverter.h"
 #include "names.h"
 #include "session.h"
@@ -130,10 +131,10 @@ static void request_read(struct kbdus_inverter *inv,
 	spin_lock(&inv->lock);
 	*line = (struct request_line){ .state = slot->state };
 	if (slot->state != KBDUS_REQUEST_FREE) {
-		line->type = kbdus_device_request_type(slot->rq);
+		line->type = kbdus_disk_request_type(slot->rq);
 		line->queue = slot->rq->mq_hctx->queue_num;
-		line->length = kbdus_device_request_length(slot->rq);
-		line->offset = kbdus_device_request_offset(slot->rq);
+		line->length = kbdus_disk_request_length(slot->rq);
+		line->offset = kbdus_disk_request_offset(slot->rq);
 		line->sequence = slot->sequence;
 		line->handover = slot->handover;
 		line->age = jiffies - slot->arrival;

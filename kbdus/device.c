@@ -1,23 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * device.c: the block device: its disk, its queue, its life.
+ * device.c: the life of a device, until nobody knows it any more.
  *
- * The block layer calls queue_rq and the time-out, which go to the inverter; the
- * inverter calls back to end a request. session.c decides when a device is to be
- * terminated or destroyed; how that is done is decided here. Everything that
- * waits for requests (adding and removing the disk) is done by work items, which
- * hold none of our locks, so that nobody who closes a file or issues a command
- * ever waits for a driver. Locks: states.h.
+ * Off the data path. session.c decides when a device is to be terminated or
+ * destroyed, client.c says who has it open; what follows from that is decided
+ * here. Owns the device's state and counts its references. Everything that waits
+ * for requests (adding and removing the disk, which is disk.c's) is done by work
+ * items, which hold none of our locks, so that nobody who closes a file or issues
+ * a command ever waits for a driver. Locks: states.h.
  */
-#include <linux/blkdev.h>
 #include <linux/jiffies.h>
-#include <linux/pagemap.h>
 #include <linux/slab.h>
 
-#include "client.h"
-#include "config.h"
 #include "debugfs.h"
 #include "device.h"
+#include "disk.h"
 #include "inverter.h"
 #include "registry.h"
 #include "trace.h"
@@ -153,145 +150,6 @@ static void device_set_state(struct kbdus_device *device,
 	kbdus_device_note_change(device);
 }
 
-/**
- * kbdus_device_request_type() - what a request is to a driver
- * @rq: the request, which has not ended
- *
- * Context: any; needs no lock.
- *
- * Return: the type; KBDUS_REQUEST_TYPE_COUNT if the queue has no such operation.
- */
-enum kbdus_request_type kbdus_device_request_type(struct request *rq)
-{
-	switch (req_op(rq)) {
-	case REQ_OP_READ:
-		return KBDUS_REQUEST_TYPE_READ;
-	case REQ_OP_WRITE:
-		return rq->cmd_flags & REQ_FUA ? KBDUS_REQUEST_TYPE_FUA_WRITE :
-						 KBDUS_REQUEST_TYPE_WRITE;
-	case REQ_OP_WRITE_ZEROES:
-		return rq->cmd_flags & REQ_NOUNMAP ?
-			       KBDUS_REQUEST_TYPE_WRITE_ZEROS_NO_UNMAP :
-			       KBDUS_REQUEST_TYPE_WRITE_ZEROS_MAY_UNMAP;
-	case REQ_OP_FLUSH:
-		return KBDUS_REQUEST_TYPE_FLUSH;
-	case REQ_OP_DISCARD:
-		return KBDUS_REQUEST_TYPE_DISCARD;
-	case REQ_OP_SECURE_ERASE:
-		return KBDUS_REQUEST_TYPE_SECURE_ERASE;
-	case REQ_OP_DRV_IN:
-		return KBDUS_REQUEST_TYPE_IOCTL;
-	default:
-		/* Not a type that any driver supports. */
-		return KBDUS_REQUEST_TYPE_COUNT;
-	}
-}
-
-static bool request_has_range(struct request *rq)
-{
-	return req_op(rq) != REQ_OP_FLUSH && !blk_rq_is_passthrough(rq);
-}
-
-/**
- * kbdus_device_request_offset() - where the range of a request begins
- * @rq: a request that has not ended
- *
- * Context: any; needs no lock.
- *
- * Return: bytes from the start of the whole device; 0 if it has no range.
- */
-u64 kbdus_device_request_offset(struct request *rq)
-{
-	return request_has_range(rq) ? blk_rq_pos(rq) << SECTOR_SHIFT : 0;
-}
-
-/**
- * kbdus_device_request_length() - how large the range of a request is
- * @rq: a request that has not ended
- *
- * Context: any; needs no lock.
- *
- * Return: bytes; the command if it is a client's ioctl; 0 for a flush.
- */
-u32 kbdus_device_request_length(struct request *rq)
-{
-	if (blk_rq_is_passthrough(rq))
-		return kbdus_client_ioctl_command(rq);
-	return request_has_range(rq) ? blk_rq_bytes(rq) : 0;
-}
-
-/**
- * kbdus_device_end_request() - ends a request towards its client
- * @rq: the request, which nobody else can see any more
- * @status: how, unless it is a client's ioctl
- * @error: how, if it is: 0 or a negative errno
- *
- * Context: no spinlock held.
- */
-void kbdus_device_end_request(struct request *rq, blk_status_t status,
-			      int error)
-{
-	struct kbdus_command *cmd = blk_mq_rq_to_pdu(rq);
-
-	if (blk_rq_is_passthrough(rq)) {
-		kbdus_client_ioctl_set_error(cmd->ioctl, error);
-		status = error ? BLK_STS_IOERR : BLK_STS_OK;
-	}
-	blk_mq_end_request(rq, status);
-}
-
-static blk_status_t device_queue_rq(struct blk_mq_hw_ctx *hctx,
-				    const struct blk_mq_queue_data *bd)
-{
-	struct kbdus_device *device = hctx->queue->queuedata;
-	enum kbdus_request_type type = kbdus_device_request_type(bd->rq);
-
-	if (!(device->config.operations & BIT(type)))
-		return BLK_STS_NOTSUPP;
-	return kbdus_inverter_put(device->inverter, bd->rq);
-}
-
-/* A driver that does not even let its device be added is given up at once. */
-static enum blk_eh_timer_return device_time_out(struct request *rq)
-{
-	struct kbdus_device *device = rq->q->queuedata;
-	enum blk_eh_timer_return ret;
-
-	ret = kbdus_inverter_time_out(device->inverter, rq);
-	if (READ_ONCE(device->state) == KBDUS_DEVICE_STATE_INITIALIZED)
-		device_queue_work(device, remove_queue, &device->fail_work);
-	return ret;
-}
-
-static const struct blk_mq_ops device_mq_ops = {
-	.queue_rq = device_queue_rq,
-	.timeout = device_time_out,
-};
-
-/* Removes the disk; the device is terminated, so that no request waits. */
-static void device_remove_disk(struct kbdus_device *device)
-{
-	struct gendisk *disk = device->disk;
-
-	if (!disk)
-		return;
-	if (device->is_disk_added) {
-		/*
-		 * Dirty pages have nowhere to go: do not try to write them. From
-		 * a disk without a size the kernel drops them without an error,
-		 * but their writers have to learn of it.
-		 */
-		mapping_set_error(disk->part0->bd_mapping, -EIO);
-		blk_mark_disk_dead(disk);
-		del_gendisk(disk);
-	}
-	mutex_lock(&device->lock);
-	WRITE_ONCE(device->disk, NULL);
-	mutex_unlock(&device->lock);
-	put_disk(disk);
-	blk_mq_free_tag_set(&device->tag_set);
-}
-
 /* Unless it is already: lets everybody know that the device is gone. */
 static void device_set_gone(struct kbdus_device *device)
 {
@@ -315,7 +173,7 @@ static void device_remove_work(struct work_struct *work)
 
 	if (cancel_delayed_work_sync(&device->orphan_work))
 		kbdus_device_put(device);
-	device_remove_disk(device);
+	kbdus_disk_remove(device);
 
 	mutex_lock(&device->lock);
 	device->is_removed = true;
@@ -406,6 +264,18 @@ static void device_fail_work(struct work_struct *work)
 	kbdus_device_put(device);
 }
 
+/**
+ * kbdus_device_give_up() - destroys a device that is not available yet
+ * @device: the device; nothing happens if it is available, or over
+ *
+ * Context: any; a work item does it.
+ */
+void kbdus_device_give_up(struct kbdus_device *device)
+{
+	if (READ_ONCE(device->state) == KBDUS_DEVICE_STATE_INITIALIZED)
+		device_queue_work(device, remove_queue, &device->fail_work);
+}
+
 static void device_orphan_work(struct work_struct *work)
 {
 	struct kbdus_device *device =
@@ -483,7 +353,7 @@ static int device_do_add(struct kbdus_device *device)
 	mutex_lock(&device->lock);
 	device->scanner = current;
 	mutex_unlock(&device->lock);
-	ret = add_disk(device->disk);
+	ret = kbdus_disk_add(device);
 	mutex_lock(&device->lock);
 	device->scanner = NULL;
 	mutex_unlock(&device->lock);
@@ -518,10 +388,8 @@ static void device_add_work(struct work_struct *work)
 	kbdus_debugfs_add(device);
 	if (READ_ONCE(device->state) == KBDUS_DEVICE_STATE_INITIALIZED)
 		ret = device_do_add(device);
-	if (!ret) {
-		device->is_disk_added = true;
+	if (!ret)
 		device_await_scan(device);
-	}
 
 	mutex_lock(&device->lock);
 	device->is_being_added = false;
@@ -546,50 +414,8 @@ void kbdus_device_add(struct kbdus_device *device)
 	lockdep_assert_held(&device->lock);
 	if (device->is_being_removed)
 		return;
-	snprintf(device->disk->disk_name, DISK_NAME_LEN, "bdus-%llu",
-		 device->config.seqnum);
 	device->is_being_added = true;
 	device_queue_work(device, add_queue, &device->add_work);
-}
-
-static int device_create_disk(struct kbdus_device *device)
-{
-	const struct kbdus_device_config *config = &device->config;
-	struct queue_limits limits;
-	struct gendisk *disk;
-
-	kbdus_config_get_limits(config, &limits);
-	disk = blk_mq_alloc_disk(&device->tag_set, &limits, device);
-	if (IS_ERR(disk))
-		return PTR_ERR(disk);
-
-	disk->major = config->major;
-	disk->first_minor = config->minor;
-	if (config->flags & KBDUS_DEVICE_F_NO_PARTITIONS) {
-		disk->minors = 1;
-		disk->flags |= GENHD_FL_NO_PART;
-	} else {
-		disk->minors = DISK_MAX_PARTS;
-	}
-	disk->fops = &kbdus_client_ops;
-	set_capacity(disk, config->size >> SECTOR_SHIFT);
-	set_disk_ro(disk, kbdus_config_is_read_only(config));
-	device->disk = disk;
-	return 0;
-}
-
-static int device_create_tag_set(struct kbdus_device *device)
-{
-	device->tag_set = (struct blk_mq_tag_set){
-		.ops = &device_mq_ops,
-		.nr_hw_queues = 1,
-		.queue_depth = device->config.max_outstanding_requests,
-		.numa_node = NUMA_NO_NODE,
-		.cmd_size = sizeof(struct kbdus_command),
-		.flags = BLK_MQ_F_NO_SCHED_BY_DEFAULT | KBDUS_MQ_F_MERGE,
-		.timeout = msecs_to_jiffies(device->config.request_timeout_ms),
-	};
-	return blk_mq_alloc_tag_set(&device->tag_set);
 }
 
 static struct kbdus_device *
@@ -635,16 +461,11 @@ kbdus_device_create(const struct kbdus_device_config *config)
 	ret = kbdus_registry_reserve(device);
 	if (ret)
 		goto out_put_device;
-	ret = device_create_tag_set(device);
+	ret = kbdus_disk_create(device);
 	if (ret)
 		goto out_unreserve;
-	ret = device_create_disk(device);
-	if (ret)
-		goto out_free_tag_set;
 	return device;
 
-out_free_tag_set:
-	blk_mq_free_tag_set(&device->tag_set);
 out_unreserve:
 	kbdus_registry_unreserve(device);
 out_put_device:
@@ -658,7 +479,7 @@ out_put_device:
  */
 void kbdus_device_discard(struct kbdus_device *device)
 {
-	device_remove_disk(device);
+	kbdus_disk_remove(device);
 	kbdus_registry_unreserve(device);
 	kbdus_device_put(device);
 }

@@ -92,6 +92,7 @@ void kbdus_device_get(struct kbdus_device *device);
 void kbdus_device_put(struct kbdus_device *device);
 void kbdus_device_add(struct kbdus_device *device);
 void kbdus_device_queue_flush(struct work_struct *work);
+void kbdus_device_give_up(struct kbdus_device *device);
 
 /* Changes of state, all under the device lock. */
 void kbdus_device_note_change(struct kbdus_device *device);
@@ -102,12 +103,5 @@ void kbdus_device_released(struct kbdus_device *device);
 void kbdus_device_begin_orphan(struct kbdus_device *device);
 void kbdus_device_end_orphan(struct kbdus_device *device);
 void kbdus_device_session_closed(struct kbdus_device *device);
-
-/* What a request means to a driver, and its end. */
-enum kbdus_request_type kbdus_device_request_type(struct request *rq);
-u64 kbdus_device_request_offset(struct request *rq);
-u32 kbdus_device_request_length(struct request *rq);
-void kbdus_device_end_request(struct request *rq, blk_status_t status,
-			      int error);
 
 #endif

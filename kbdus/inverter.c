@@ -16,7 +16,7 @@
 #include <linux/slab.h>
 
 #include "client.h"
-#include "device.h"
+#include "disk.h"
 #include "inverter.h"
 #include "slot.h"
 
@@ -91,8 +91,7 @@ static void requests_end(struct list_head *list, blk_status_t status, int error)
 
 	/* The commands' memory may be used for new requests right away. */
 	list_for_each_entry_safe(cmd, next, list, end_link)
-		kbdus_device_end_request(blk_mq_rq_from_pdu(cmd), status,
-					 error);
+		kbdus_disk_end_request(blk_mq_rq_from_pdu(cmd), status, error);
 }
 
 /**
@@ -186,7 +185,7 @@ enum blk_eh_timer_return kbdus_inverter_time_out(struct kbdus_inverter *inv,
 	inv->statistics.timed_out++;
 	spin_unlock(&inv->lock);
 
-	kbdus_device_end_request(rq, BLK_STS_TIMEOUT, -ETIMEDOUT);
+	kbdus_disk_end_request(rq, BLK_STS_TIMEOUT, -ETIMEDOUT);
 	return BLK_EH_DONE;
 }
 
@@ -214,7 +213,7 @@ void kbdus_inverter_cancel(struct kbdus_inverter *inv, struct request *rq)
 	spin_unlock(&inv->lock);
 
 	if (slot)
-		kbdus_device_end_request(rq, BLK_STS_IOERR, -EINTR);
+		kbdus_disk_end_request(rq, BLK_STS_IOERR, -EINTR);
 }
 
 /**

@@ -14,6 +14,7 @@
 
 #include "config.h"
 #include "device.h"
+#include "disk.h"
 #include "inverter.h"
 #include "payload.h"
 #include "protocol.h"
@@ -51,8 +52,8 @@ static int deliver_header(const struct kbdus_item *item, u64 buffer,
 	unsigned long missing;
 
 	if (item->rq) {
-		request.offset = kbdus_device_request_offset(item->rq);
-		request.length = kbdus_device_request_length(item->rq);
+		request.offset = kbdus_disk_request_offset(item->rq);
+		request.length = kbdus_disk_request_length(item->rq);
 	}
 	pagefault_disable();
 	missing = copy_to_user(argument, &request, sizeof(request));

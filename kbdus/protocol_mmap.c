@@ -20,6 +20,7 @@
 
 #include "config.h"
 #include "device.h"
+#include "disk.h"
 #include "inverter.h"
 #include "payload.h"
 #include "protocol.h"
@@ -146,8 +147,8 @@ static struct kbdusmmap_request request_make(const struct kbdus_item *item)
 	};
 
 	if (item->rq) {
-		request.offset = kbdus_device_request_offset(item->rq);
-		request.length = kbdus_device_request_length(item->rq);
+		request.offset = kbdus_disk_request_offset(item->rq);
+		request.length = kbdus_disk_request_length(item->rq);
 	}
 	return request;
 }

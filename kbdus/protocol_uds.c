@@ -36,6 +36,7 @@
 
 #include "config.h"
 #include "device.h"
+#include "disk.h"
 #include "inverter.h"
 #include "payload.h"
 #include "protocol.h"
@@ -134,8 +135,8 @@ static void pack(const struct kbdus_item *item, void *message)
 	};
 
 	if (item->rq) {
-		request.offset = kbdus_device_request_offset(item->rq);
-		request.length = kbdus_device_request_length(item->rq);
+		request.offset = kbdus_disk_request_offset(item->rq);
+		request.length = kbdus_disk_request_length(item->rq);
 		request.payload_size = kbdus_payload_request_size(item);
 		WARN_ON_ONCE(!kbdus_payload_export(item,
 						   message + sizeof(request),

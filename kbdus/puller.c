@@ -13,7 +13,7 @@
  */
 #include <linux/ktime.h>
 
-#include "device.h"
+#include "disk.h"
 #include "inverter.h"
 #include "slot.h"
 #include "status.h"
@@ -171,7 +171,7 @@ static bool inverter_pick_any(struct kbdus_inverter *inv,
 	kbdus_slot_set_state(inv, slot, KBDUS_REQUEST_OUTBOUND, 0);
 	item->rq = slot->rq;
 	item->handle = handle_make(inv, slot);
-	item->type = kbdus_device_request_type(slot->rq);
+	item->type = kbdus_disk_request_type(slot->rq);
 	return true;
 }
 
@@ -265,7 +265,7 @@ static void slot_cut_now(struct kbdus_inverter *inv, struct kbdus_slot *slot)
 	}
 	rq = kbdus_slot_release(inv, slot, error);
 	spin_unlock(&inv->lock);
-	kbdus_device_end_request(rq, status, error);
+	kbdus_disk_end_request(rq, status, error);
 }
 
 /**
@@ -391,7 +391,7 @@ int kbdus_inverter_begin_reply(struct kbdus_inverter *inv,
 		kbdus_slot_set_state(inv, slot, KBDUS_REQUEST_INBOUND, 0);
 		item->rq = slot->rq;
 		item->handle = handle;
-		item->type = kbdus_device_request_type(slot->rq);
+		item->type = kbdus_disk_request_type(slot->rq);
 	}
 out:
 	if (ret == -EINVAL)
@@ -422,11 +422,10 @@ void kbdus_inverter_commit_reply(struct kbdus_inverter *inv,
 	spin_unlock(&inv->lock);
 
 	if (item->type == KBDUS_REQUEST_TYPE_IOCTL)
-		kbdus_device_end_request(item->rq, BLK_STS_OK,
-					 kbdus_status_ioctl_error(error));
+		kbdus_disk_end_request(item->rq, BLK_STS_OK,
+				       kbdus_status_ioctl_error(error));
 	else
-		kbdus_device_end_request(item->rq, kbdus_status_block(error),
-					 0);
+		kbdus_disk_end_request(item->rq, kbdus_status_block(error), 0);
 }
 
 /**

@@ -19,6 +19,7 @@
 #include <linux/tracepoint.h>
 
 #include "device.h"
+#include "disk.h"
 #include "inverter.h"
 #include "names.h"
 #include "session.h"
@@ -60,9 +61,9 @@ DECLARE_EVENT_CLASS(kbdus_request,
 		__entry->queue = slot->rq->mq_hctx->queue_num;
 		__entry->tag = slot - inv->slots;
 		__entry->sequence = slot->sequence;
-		__entry->type = kbdus_device_request_type(slot->rq);
-		__entry->offset = kbdus_device_request_offset(slot->rq);
-		__entry->length = kbdus_device_request_length(slot->rq);
+		__entry->type = kbdus_disk_request_type(slot->rq);
+		__entry->offset = kbdus_disk_request_offset(slot->rq);
+		__entry->length = kbdus_disk_request_length(slot->rq);
 		__entry->handover = slot->handover;
 		__entry->from = slot->state;
 		__entry->error = error;

@@ -13,6 +13,7 @@
 
 #include "config.h"
 #include "device.h"
+#include "disk.h"
 #include "inverter.h"
 #include "payload.h"
 #include "protocol.h"
@@ -64,8 +65,8 @@ static int deliver(const struct kbdus_item *item, u64 buffer,
 
 	/* Notifications have a type and nothing else. */
 	if (item->rq) {
-		request.offset = kbdus_device_request_offset(item->rq);
-		request.length = kbdus_device_request_length(item->rq);
+		request.offset = kbdus_disk_request_offset(item->rq);
+		request.length = kbdus_disk_request_length(item->rq);
 	}
 	if (kbdus_payload_copy_out(item, u64_to_user_ptr(buffer)))
 		return -EFAULT;
