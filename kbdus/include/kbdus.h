@@ -718,7 +718,7 @@ struct kbdusmmap_reply {
 	__u64 handle;
 	/** @brief As kbdusioctl_reply::error. */
 	__s32 error;
-	/** @brief Zero. */
+	/** @brief Must be zero (`EINVAL`). */
 	__u8 reserved[52];
 };
 

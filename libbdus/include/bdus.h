@@ -41,11 +41,13 @@
  * ### Errors that every function can give
  *
  * All functions that return `bool` but bdus_get_backend_info() look at their
- * arguments first and talk to the module `kbdus` then, so that each can fail with
- * these in addition to what is said with it:
+ * arguments first and talk then to what makes the device: to the module `kbdus`,
+ * unless it is a device of another backend. So each can fail with these in addition
+ * to what is said with it:
  *
  * - `EPERM`: the effective user is not root, or lacks `CAP_SYS_ADMIN`;
- * - `ENOENT`: the module is not loaded and could not be loaded;
+ * - `ENOENT`: the module is not loaded and could not be loaded (from bdus_run(): and
+ *   no other backend can be used);
  * - `EACCES`: the control device `/dev/bdus-control` cannot be opened;
  * - `EINVAL`: the module's version does not suit that of the library (never
  *   from bdus_get_kbdus_version());
@@ -818,8 +820,9 @@ const char *bdus_get_service_state_name_0_1_3_(enum bdus_service_state state);
  * @param      dev_id    The device.
  * @param[out] out_info  What is known; left alone on failure.
  *
- * @return Whether it succeeded. Errors: `EINVAL` the device never existed;
- *         `ENODEV` it is gone.
+ * @return Whether it succeeded. Errors: `EINVAL` the device never existed, or the
+ *         program was compiled with a later version of the header; `ENODEV` it is
+ *         gone.
  *
  * @since 0.1.3
  */
@@ -928,7 +931,8 @@ bool bdus_get_backend_info_0_1_3_(uint32_t index,
  * @param      index     A number from 0, in the order in which they are tried.
  * @param[out] out_info  What is known; left alone on failure.
  *
- * @return Whether there is one with this number. Errors: `ENOENT` there is none.
+ * @return Whether there is one with this number. Errors: `ENOENT` there is none;
+ *         `EINVAL` the program was compiled with a later version of the header.
  *
  * @since 0.1.3
  */
@@ -979,7 +983,8 @@ static inline const struct bdus_version *bdus_get_libbdus_version(void)
  *
  * @param[out] out_version  The version; left alone on failure.
  *
- * @return Whether it succeeded.
+ * @return Whether it succeeded. Errors: none but those that every function can
+ *         give.
  */
 static inline bool bdus_get_kbdus_version(struct bdus_version *out_version)
 {
