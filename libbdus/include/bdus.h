@@ -480,9 +480,9 @@ bool bdus_rerun_0_1_3_(uint64_t dev_id, const struct bdus_ops *ops,
  * asks the kernel not to start such writes on its behalf (`PR_SET_IO_FLUSHER`),
  * and makes it one of the last that the kernel kills when memory is short
  * (`oom_score_adj` -900). Locked is the program's code, what the library itself
- * uses to serve over the backend `kbdus` (its buffers, and 64 KiB of each thread's
- * stack), and other data from its first use on, so that sparse memory stays
- * sparse. Child processes inherit all but the locks, which stay after the
+ * uses to serve (its buffers, but for those of the backend `ublk`, and 64 KiB of
+ * each thread's stack), and other data from its first use on, so that sparse memory
+ * stays sparse. Child processes inherit all but the locks, which stay after the
  * function has returned. The library does this as far as it is allowed to and
  * silently goes on where it is not; the environment can switch it off. Do not put
  * swap space on such a device all the same.

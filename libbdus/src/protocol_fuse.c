@@ -493,6 +493,15 @@ static int fuse_open_channel(const struct libbdus_session *session,
 	return 0;
 }
 
+static void fuse_populate(const struct libbdus_session *session, void *argument)
+{
+	struct channel *channel = argument;
+
+	libbdus_memory_populate(session->shared, sizeof(struct stream));
+	libbdus_memory_populate(channel, sizeof(*channel));
+	libbdus_memory_populate(channel->memory, channel->memory_size);
+}
+
 static void fuse_close_channel(const struct libbdus_session *session,
 			       void *argument)
 {
@@ -695,6 +704,7 @@ const struct libbdus_protocol libbdus_protocol_fuse = {
 	.settle = fuse_settle,
 	.end = fuse_end,
 	.open = fuse_open_channel,
+	.populate = fuse_populate,
 	.exchange = fuse_exchange,
 	.close = fuse_close_channel,
 };

@@ -117,7 +117,7 @@ static size_t round_up(size_t size, size_t page)
 	return (size + page - 1) / page * page;
 }
 
-/* Make the buffers: the first one large. What is not used takes no memory. */
+/* Make the buffers: the first one large. */
 static bool make_buffers(struct nbd_channel *channel, size_t payload_size)
 {
 	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
@@ -153,6 +153,21 @@ static int nbd_open(const struct libbdus_session *session, unsigned int index,
 
 	*out = channel;
 	return 0;
+}
+
+/* What workers share is populated by each of them, which costs the later ones little. */
+static void nbd_populate(const struct libbdus_session *session, void *opaque)
+{
+	struct nbd_stream *stream = session->shared;
+	struct nbd_channel *channel = opaque;
+
+	libbdus_memory_populate(stream, sizeof(*stream));
+	for (unsigned int i = 0; i < stream->count; ++i) {
+		libbdus_memory_populate(stream->connections[i].ahead,
+					NBD_AHEAD_SIZE);
+	}
+	libbdus_memory_populate(channel, sizeof(*channel));
+	libbdus_memory_populate(channel->memory, channel->size);
 }
 
 static void nbd_close(const struct libbdus_session *session, void *opaque)
@@ -472,6 +487,7 @@ const struct libbdus_protocol libbdus_protocol_nbd = {
 	.settle = nbd_settle,
 	.end = nbd_end,
 	.open = nbd_open,
+	.populate = nbd_populate,
 	.exchange = nbd_exchange,
 	.close = nbd_close,
 };
