@@ -34,7 +34,7 @@ class Machines:
     def __init__(self, kernel, say):
         self.say = say
         self.options = argparse.Namespace(
-            memory="2G", cpus=2, icount=False, kmemleak=False,
+            memory="2G", cpus=2, icount=False, kmemleak=False, at_once=True,
             protocol=project.ALL, backend="kbdus")
         self.bench = Bench()
         self.directory = tempfile.TemporaryDirectory(prefix="bench.")

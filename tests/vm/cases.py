@@ -9,7 +9,7 @@ from pathlib import Path
 
 DEFAULT_TIMEOUT = 60
 NO_CASES = ("README*", "*.inc")  # even if executable
-DIRECTIVE = re.compile(r"^(?:#|//) *(timeout|group|kernel-log|variants|backends): *(.+?) *$")
+DIRECTIVE = re.compile(r"^(?:#|//) *(timeout|group|kernel-log|variants|backends|processors): *(.+?) *$")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +38,7 @@ class Case:
     kernel_log: tuple = ()  # messages it is expected to cause
     variants: tuple = ()  # the project's word on which ones make sense
     backends: tuple = ()  # the project's word on where it makes sense
+    at_once: bool = False  # whether processors are to run at the same time
     summary: str = ""
 
 
@@ -55,7 +56,7 @@ def discover(directory):
 def read_header(name, path):
     """A case from its leading comment: directives and a first sentence."""
     timeout, groups, kernel_log, summary = DEFAULT_TIMEOUT, set(), [], ""
-    variants, backends = (), area_backends(path)
+    variants, backends, at_once = (), area_backends(path), False
     for line in leading_comment(path):
         match = DIRECTIVE.match(line)
         text = line.lstrip("#/ ").strip()
@@ -70,10 +71,12 @@ def read_header(name, path):
             variants = tuple(match[2].split())
         elif match[1] == "backends":
             backends = tuple(match[2].split())
+        elif match[1] == "processors":
+            at_once = parse_processors(name, match[2])
         else:
             kernel_log.append(match[2])
     return Case(name, timeout, frozenset(groups), tuple(kernel_log), variants,
-                backends, summary)
+                backends, at_once, summary)
 
 
 def area_backends(path):
@@ -92,6 +95,12 @@ def parse_timeout(name, text):
         return int(text)
     except ValueError:
         raise UsageError(f"case {name}: bad timeout: {text}") from None
+
+
+def parse_processors(name, text):
+    if text != "at-once":
+        raise UsageError(f"case {name}: bad processors: {text}")
+    return True
 
 
 def leading_comment(path):

@@ -2,9 +2,9 @@
 """Runs cases on machines side by side, and judges each.
 
 A machine runs case after case until one leaves it in doubt (a time-out, a
-kernel report, a task that does not die, an after-hook that failed); then it is
-replaced. A machine that dies or hangs fails the case it was running, and only
-that one.
+kernel report, a task that does not die, an after-hook that failed), or wants
+processors of the other kind; then it is replaced. A machine that dies or hangs
+fails the case it was running, and only that one.
 """
 
 import dataclasses
@@ -62,7 +62,8 @@ class Pool:
         self.lock = threading.Lock()
 
     def run(self, tasks, jobs):
-        for task in tasks:
+        # Sorted, so that machines need not be replaced more often than once.
+        for task in sorted(tasks, key=lambda task: not task.case.at_once):
             self.todo.put(task)
         workers = [threading.Thread(target=self._work, daemon=True)
                    for _ in range(min(jobs, len(tasks)))]
@@ -82,8 +83,8 @@ class Pool:
             while slot := slots.acquire(self.report.note, self._is_wanted):
                 with slot:
                     task = self.next_task()
-                    if task:
-                        Runner(self).run_from(task)
+                    while task:
+                        task = Runner(self, self.shape_for(task)).run_from(task)
         except Exception as error:  # a defect of ours must not look like success
             if not self.stopping.is_set():
                 self.report.crash(error)
@@ -97,14 +98,18 @@ class Pool:
         except queue.Empty:
             return None
 
-    def start_machine(self):
+    def shape_for(self, task):
+        at_once = self.shape.at_once or task.case.at_once
+        return dataclasses.replace(self.shape, at_once=at_once)
+
+    def start_machine(self, shape):
         """A machine that boots, and its name."""
         with self.lock:
             if self.stopping.is_set():
                 raise machine.MachineError("was not wanted any more")
             name = f"machine-{len(self.machines) + 1}"
             log = self.log_directory / f"{name}.console"
-            started = machine.Machine(self.shape, log)
+            started = machine.Machine(shape, log)
             self.machines.append(started)
             return started, name
 
@@ -112,32 +117,37 @@ class Pool:
 class Runner:
     """One machine's life: boot, cases, end. Made, it is booting."""
 
-    def __init__(self, pool, is_second_try=False):
+    def __init__(self, pool, shape, is_second_try=False):
         self.pool = pool
+        self.shape = shape
         self.is_second_try = is_second_try
         self.report = pool.report
         self.scale = pool.shape.scale
-        self.machine, self.name = pool.start_machine()
+        self.machine, self.name = pool.start_machine(shape)
         self.last = None  # the last case's name
 
     def run_from(self, task):
         """Boots and runs this case and further ones for as long as the
-        machine is sound."""
+        machine is sound and what they want. Returns the case that wants another
+        machine, if there is one."""
         try:
             self._boot()
         except machine.MachineError as error:
-            self._boot_failed(task, error)
-            return
+            return self._boot_failed(task, error)
         try:
             is_sound = True
-            while task and is_sound and not self.pool.stopping.is_set():
+            while is_sound and self._is_for(task):
                 is_sound = self._run(task)
-                if is_sound:
-                    task = self.pool.next_task()
+                task = self.pool.next_task() if is_sound else None
             if is_sound:
                 self._end()
         finally:
             self.machine.kill()
+        return task
+
+    def _is_for(self, task):
+        return (task and not self.pool.stopping.is_set() and
+                self.pool.shape_for(task) == self.shape)
 
     def _boot(self):
         ready = self.machine.wait_ready()
@@ -151,12 +161,11 @@ class Runner:
         known to go wrong now and then."""
         self.machine.kill()
         if self.pool.stopping.is_set():
-            return
+            return None
         reason = f"the machine {error} (see {self.name}.console)"
         if not self.is_second_try:
             self.report.note(f"{reason}; trying another one")
-            Runner(self.pool, is_second_try=True).run_from(task)
-            return
+            return Runner(self.pool, self.shape, is_second_try=True).run_from(task)
         result = Result(task.name)
         result.fail(reason)
         result.kernel = judge.console_records(self.machine.console())[-60:]

@@ -84,6 +84,9 @@ def parse(project, arguments):
     add("--verbose", action="store_true", help="show output as it comes")
     add("--memory", default="2G", help="of a machine (default: 2G)")
     add("--cpus", type=int, default=2, help="of a machine (default: 2)")
+    add("--at-once", action="store_true",
+        help="let the processors of a machine run at the same time for each case, "
+             "not only those that want it (slow)")
     add("--icount", action="store_true",
         help="one processor, and a clock that counts instructions")
     add("--kmemleak", action="store_true",
@@ -257,7 +260,7 @@ def prepare(project, kernel, options, directory, say):
     return machine.Shape(
         image, images.unpack_kernel(image, directory), payload_image,
         project.mount, options.memory, 1 if options.icount else options.cpus,
-        options.icount, options.kmemleak)
+        options.icount, options.kmemleak, options.at_once)
 
 
 @contextlib.contextmanager
