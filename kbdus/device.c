@@ -291,16 +291,21 @@ static void device_orphan_work(struct work_struct *work)
 
 /**
  * kbdus_device_begin_orphan() - starts the clock of a device without a driver
- * @device: the device, locked
+ * @device: the device, locked and AVAILABLE
+ *
+ * If its creator did not say how long clients wait, it is as long as they would
+ * for a driver.
  */
 void kbdus_device_begin_orphan(struct kbdus_device *device)
 {
 	u32 timeout = device->config.orphan_timeout_ms;
 
 	lockdep_assert_held(&device->lock);
-	if (timeout && timeout != KBDUS_ORPHAN_TIMEOUT_FOREVER)
-		device_queue_delayed_work(device, &device->orphan_work,
-					  msecs_to_jiffies(timeout));
+	if (timeout == KBDUS_ORPHAN_TIMEOUT_FOREVER)
+		return;
+	device_queue_delayed_work(device, &device->orphan_work,
+				  timeout ? msecs_to_jiffies(timeout) :
+					    device->disk->queue->rq_timeout);
 }
 
 /**

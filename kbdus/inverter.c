@@ -59,7 +59,6 @@ kbdus_inverter_create(const struct kbdus_device_config *config)
 	inv->config = config;
 	inv->depth = depth;
 	inv->supports_flush = config->operations & KBDUS_OP(FLUSH);
-	inv->waits_for_successor = config->orphan_timeout_ms;
 	inv->next_handover = 1;
 	for (i = 0; i < depth; i++)
 		INIT_LIST_HEAD(&inv->slots[i].link);
@@ -149,8 +148,7 @@ blk_status_t kbdus_inverter_put(struct kbdus_inverter *inv, struct request *rq)
 /* Whether a request whose time is over goes on waiting for a successor. */
 static bool request_may_wait(const struct kbdus_inverter *inv)
 {
-	return !inv->puller && inv->waits_for_successor && !inv->is_expired &&
-	       !inv->is_terminated;
+	return !inv->puller && !inv->is_expired && !inv->is_terminated;
 }
 
 /**

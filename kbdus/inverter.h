@@ -75,7 +75,6 @@ struct kbdus_slot {
  * @is_available: the device is available to clients
  * @is_expired: no driver came in time, fail requests
  * @is_terminated: the device is over, fail requests
- * @waits_for_successor: a time-out does not count while there is no puller
  * @queued: requests to be taken, oldest first
  * @wait: pullers that found nothing, waiting exclusively
  * @next_handover: of the next hand-over; all lower ones were used
@@ -97,7 +96,6 @@ struct kbdus_inverter {
 	bool is_available;
 	bool is_expired;
 	bool is_terminated;
-	bool waits_for_successor;
 	struct list_head queued;
 	wait_queue_head_t wait;
 	u64 next_handover;

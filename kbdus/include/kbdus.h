@@ -213,9 +213,9 @@ struct kbdus_device_config {
 	__u32 request_timeout_ms;
 	/** @brief Milliseconds that requests wait for a successor, counted from
 	 *  the death of the driver; then they fail, and those that come later
-	 *  fail at once (KBDUS_SERVICE_STATE_EXPIRED). 0: the device never
-	 *  expires, and each request waits as long as it would wait for a
-	 *  driver. #KBDUS_ORPHAN_TIMEOUT_FOREVER: no limit. */
+	 *  fail at once (KBDUS_SERVICE_STATE_EXPIRED). 0 stands for the
+	 *  time-out of requests at that time. #KBDUS_ORPHAN_TIMEOUT_FOREVER:
+	 *  no limit. */
 	__u32 orphan_timeout_ms;
 	/** @brief *Out:* the slot that the device occupies. */
 	__u32 index;

@@ -416,8 +416,8 @@ struct bdus_attrs {
 
 	/** @brief Milliseconds for which requests to a recoverable device wait for
 	 *  a successor, counted from the driver's end. Then all that wait, and
-	 *  all later ones, fail with `ETIMEDOUT` until one comes. 0: each waits as
-	 *  long as it would wait for a driver, and the device never expires.
+	 *  all later ones, fail with `ETIMEDOUT` until one comes. 0 stands for the
+	 *  time-out of requests: 30 s, if nothing else is said.
 	 *  #BDUS_ORPHAN_TIMEOUT_FOREVER: no limit. Ignored by bdus_rerun().
 	 *  @since 0.1.3 */
 	uint32_t orphan_timeout_ms;
