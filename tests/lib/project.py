@@ -25,6 +25,7 @@ PROTOCOLS = ["ioctl", "mmap", "uds"]
 ALL, TURNS, ONE = "all", "turns", "one"
 BACKENDS = ["kbdus", "ublk", "nbd", "fuse"]
 NATIVE = ["fuse"]  # these need no machine of their own
+IN_MACHINES = [name for name in BACKENDS if name not in NATIVE]
 ALONG = ["libbdus/include", "tests", "examples", "drivers", "demo", "bench", "docs"]
 
 BUILD = """
@@ -57,15 +58,14 @@ class Bdus:
                                  "each (all, the default), or over one, in "
                                  "turns (turns)")
         parser.add_argument("--backend", metavar="B", default="kbdus",
-                            help="what makes the device: " + ", ".join(
-                                 name for name in BACKENDS
-                                 if name not in NATIVE) +
-                                 " in virtual machines (default: kbdus), or on "
-                                 "this machine itself: " + ", ".join(NATIVE))
+                            help="what makes the device: " +
+                                 ", ".join(IN_MACHINES) + " in virtual machines "
+                                 "(default: kbdus), or all of these, or on this "
+                                 "machine itself: " + ", ".join(NATIVE))
 
     def check_options(self, options):
         for value, known in ((options.protocol, [*PROTOCOLS, ALL, TURNS]),
-                             (options.backend, BACKENDS)):
+                             (options.backend, [*BACKENDS, ALL])):
             if value not in known:
                 raise cases.UsageError(f"unknown: {value} "
                                        f"(known: {', '.join(known)})")
@@ -88,13 +88,19 @@ class Bdus:
                 copy_tree(work / "src" / name, payload / name)
 
     def tasks(self, case, options):
+        """A case over each backend that it is for: its directive `backends` names
+        those that can do what it takes."""
+        chosen = IN_MACHINES if options.backend == ALL else [options.backend]
+        return [task for backend in chosen
+                if not case.backends or backend in case.backends
+                for task in self.tasks_over(backend, case, options)]
+
+    def tasks_over(self, backend, case, options):
         """A case over each protocol that it is for. Its directive `variants`
-        names them, or says that one a run is enough (one). Its directive
-        `backends` names those that can do what it takes."""
-        if case.backends and options.backend not in case.backends:
-            return []
-        if options.backend != "kbdus":
-            return [self.task(case, "")]
+        names them, or says that one a run is enough (one)."""
+        if backend != "kbdus":
+            label = backend if options.backend == ALL else ""
+            return [self.task(case, backend, "", label)]
         if options.protocol in PROTOCOLS:
             chosen = [options.protocol]
         else:
@@ -104,7 +110,8 @@ class Bdus:
             chosen = [name for name in chosen if name in case.variants]
         elif takes_turns:
             chosen = [chosen[self.turn(case) % len(chosen)]]
-        return [self.task(case, name, options.protocol not in PROTOCOLS)
+        return [self.task(case, backend, name,
+                          name if options.protocol not in PROTOCOLS else "")
                 for name in chosen]
 
     def turn(self, case):
@@ -123,9 +130,11 @@ class Bdus:
             return None
         return native.Native(TOP, options, make_logs()).run(tasks)
 
-    def task(self, case, protocol, is_one_of_several=False):
-        return cases.Task(case, protocol if is_one_of_several else "",
-                          {"BDUS_PROTOCOL": protocol})
+    def task(self, case, backend, protocol, label):
+        """Those of one backend come after one another, as its module stays loaded."""
+        return cases.Task(case, label, {"BDUS_PROTOCOL": protocol,
+                                        "BDUS_BACKEND": backend},
+                          BACKENDS.index(backend))
 
     def environment(self, shape, options):
         return {
@@ -137,7 +146,8 @@ class Bdus:
             "BDUS_PROTOCOL": options.protocol if options.protocol in PROTOCOLS
                              else PROTOCOLS[0],
             "BDUS_PROTOCOLS": " ".join(PROTOCOLS),
-            "BDUS_BACKEND": options.backend,
+            "BDUS_BACKEND": options.backend if options.backend in BACKENDS
+                            else BACKENDS[0],
             "BDUS_KERNEL": shape.image.kernel.name.removesuffix("-debug"),
             "BDUS_DEBUG": str(int(shape.image.kernel.is_debug)),
         }

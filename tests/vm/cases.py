@@ -19,6 +19,7 @@ class Task:
     case: "Case"
     label: str = ""  # tells it from the case's other variants
     environment: dict = dataclasses.field(default_factory=dict)
+    rank: int = 0  # those of a lower one are run first
 
     @property
     def name(self):

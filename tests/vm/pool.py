@@ -63,7 +63,8 @@ class Pool:
 
     def run(self, tasks, jobs):
         # Sorted, so that machines need not be replaced more often than once.
-        for task in sorted(tasks, key=lambda task: not task.case.at_once):
+        for task in sorted(tasks, key=lambda task: (not task.case.at_once,
+                                                    task.rank)):
             self.todo.put(task)
         workers = [threading.Thread(target=self._work, daemon=True)
                    for _ in range(min(jobs, len(tasks)))]
@@ -99,7 +100,9 @@ class Pool:
             return None
 
     def shape_for(self, task):
-        at_once = self.shape.at_once or task.case.at_once
+        # Under the debug kernel that takes minutes each, so only on request.
+        at_once = self.shape.at_once or (
+            task.case.at_once and not self.shape.image.kernel.is_debug)
         return dataclasses.replace(self.shape, at_once=at_once)
 
     def start_machine(self, shape):
