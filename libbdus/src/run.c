@@ -98,14 +98,43 @@ static int terminate(struct bdus_ctx *ctx, int ret)
 	return check_callback("terminate", error);
 }
 
-/* Say what became known of the node only when it was there. */
-static void complete(struct bdus_ctx *ctx,
-		     const struct libbdus_session *session)
+/*
+ * Make what callbacks get. To them it is constant, but the numbers of the node may
+ * become known only when that is there: so it is memory of its own, into which they are
+ * copied, and no object that was defined as constant.
+ */
+static struct bdus_ctx *make_context(const struct libbdus_session *session,
+				     const struct bdus_ops *ops,
+				     const struct bdus_attrs *attrs,
+				     const struct libbdus_run_args *args)
 {
-	memcpy((void *)&ctx->major, &session->device.major,
-	       sizeof(ctx->major));
-	memcpy((void *)&ctx->minor, &session->device.minor,
-	       sizeof(ctx->minor));
+	const struct bdus_ctx initial = {
+		.id = session->device.seqnum,
+		.path = session->path,
+		.ops = ops,
+		.attrs = attrs,
+		.is_rerun = args->is_rerun,
+		.private_data = args->private_data,
+		.major = session->device.major,
+		.minor = session->device.minor,
+	};
+	struct bdus_ctx *ctx = malloc(sizeof(*ctx));
+
+	if (ctx)
+		memcpy(ctx, &initial, sizeof(*ctx));
+	return ctx;
+}
+
+/* The node is there. No callback runs meanwhile. */
+static void complete_context(struct bdus_ctx *ctx,
+			     const struct libbdus_session *session)
+{
+	char *const memory = (char *)ctx;
+
+	memcpy(memory + offsetof(struct bdus_ctx, major),
+	       &session->device.major, sizeof(ctx->major));
+	memcpy(memory + offsetof(struct bdus_ctx, minor),
+	       &session->device.minor, sizeof(ctx->minor));
 }
 
 static int daemonize(const struct bdus_attrs *attrs,
@@ -130,7 +159,7 @@ static int serve(struct libbdus_crew *crew, struct libbdus_session *session,
 		return ret;
 
 	session->is_unfinished = false;
-	complete(crew->ctx, session);
+	complete_context(crew->ctx, session);
 	ret = announce(crew->ctx);
 	if (!ret)
 		ret = daemonize(crew->ctx->attrs, daemon);
@@ -190,16 +219,7 @@ static int drive(const struct libbdus_backend *backend,
 		 const struct libbdus_run_args *args)
 {
 	struct bdus_attrs attrs = *requested;
-	struct bdus_ctx ctx = {
-		.id = session->device.seqnum,
-		.path = session->path,
-		.ops = ops,
-		.attrs = &attrs,
-		.is_rerun = args->is_rerun,
-		.private_data = args->private_data,
-		.major = session->device.major,
-		.minor = session->device.minor,
-	};
+	struct bdus_ctx *ctx;
 	int ret;
 
 	/* dispatch.c relies on this, whatever was said about the device before
@@ -216,7 +236,11 @@ static int drive(const struct libbdus_backend *backend,
 	libbdus_log_ops(&attrs, ops);
 	libbdus_log_attrs(requested, &attrs);
 
-	ret = run_callbacks(backend, session, daemon, &ctx);
+	ctx = make_context(session, ops, &attrs, args);
+	if (!ctx)
+		return libbdus_error_with_errno(ENOMEM, "Failed to allocate");
+	ret = run_callbacks(backend, session, daemon, ctx);
+	free(ctx);
 	if (!ret)
 		backend->mark_successful(session);
 	return ret;
