@@ -244,23 +244,40 @@ static int make_connection(const struct libbdus_session *session,
 	return 0;
 }
 
+static void set_number(struct libbdus_session *session,
+		       struct libbdus_record *record, uint32_t number)
+{
+	session->device.index = number;
+	snprintf(session->path, sizeof(session->path), LIBBDUS_LOOP_NODE_FORMAT,
+		 number);
+	record->numbers[LOOP_NUMBER] = number;
+	memcpy(record->path, session->path, sizeof(record->path));
+	record->device = session->device;
+}
+
+/* Get a loop device. It is recorded before, so that it is found if we die. */
 static int make_loop(struct libbdus_session *session, struct libbdus_fuse *fuse,
 		     struct libbdus_record *record)
 {
+	uint32_t number = 0;
 	struct stat status;
 	int ret;
 
-	ret = libbdus_loop_reserve(&fuse->loop);
+	do {
+		ret = libbdus_loop_find(&number);
+		if (ret)
+			return ret;
+		set_number(session, record, number);
+		ret = libbdus_record_write(record);
+		if (!ret)
+			ret = libbdus_loop_reserve(number, &fuse->loop);
+	} while (ret == -EEXIST && ++number);
 	if (ret)
 		return ret;
 
-	record->numbers[LOOP_NUMBER] = fuse->loop.number;
-	snprintf(record->path, sizeof(record->path), "%s", fuse->loop.path);
-	snprintf(session->path, sizeof(session->path), "%s", fuse->loop.path);
 	if (!fstat(fuse->loop.fd, &status)) {
 		session->device.major = major(status.st_rdev);
 		session->device.minor = minor(status.st_rdev);
-		session->device.index = fuse->loop.number;
 	}
 	return 0;
 }

@@ -443,7 +443,10 @@ struct libbdus_loop {
 };
 
 int libbdus_loop_probe(void);
-int libbdus_loop_reserve(struct libbdus_loop *loop);
+#define LIBBDUS_LOOP_NODE_FORMAT "/dev/loop%" PRIu32
+
+int libbdus_loop_find(uint32_t *number);
+int libbdus_loop_reserve(uint32_t number, struct libbdus_loop *loop);
 void libbdus_loop_release(struct libbdus_loop *loop);
 bool libbdus_loop_is_backed_by(uint32_t number, const char *name);
 bool libbdus_loop_is_bound(uint32_t number);

@@ -80,61 +80,65 @@ static bool read_sysfs(uint32_t number, const char *name, char *text,
 	return true;
 }
 
-/* Have the kernel make one that was not there. */
-static int add_device(uint32_t *number)
+/* Replace a number by the lowest from there on, and of those that are ours, that no
+ * device has. */
+int libbdus_loop_find(uint32_t *number)
+{
+	char path[SYSFS_PATH_SIZE];
+
+	if (*number < FIRST_NUMBER)
+		*number = FIRST_NUMBER;
+	for (; *number < FIRST_NUMBER + NUMBER_COUNT; ++*number) {
+		snprintf(path, sizeof(path), "/sys/block/loop%" PRIu32, *number);
+		if (access(path, F_OK))
+			return 0;
+	}
+	return libbdus_error(ENOSPC, "There are too many loop devices.");
+}
+
+static int add_device(uint32_t number)
 {
 	const int fd = open_control();
-	int ret = -EEXIST;
+	int ret = 0;
 
 	if (fd < 0)
 		return fd;
-	for (*number = FIRST_NUMBER; *number < FIRST_NUMBER + NUMBER_COUNT;
-	     ++*number) {
-		if (ioctl(fd, LOOP_CTL_ADD, (long)*number) >= 0) {
-			ret = 0;
-			break;
-		}
-		if (errno != EEXIST) {
-			ret = -errno;
-			break;
-		}
-	}
+	if (ioctl(fd, LOOP_CTL_ADD, (long)number) < 0)
+		ret = -errno;
 	close(fd);
 
-	if (ret == -EEXIST)
-		return libbdus_error(ENOSPC, "There are too many loop devices.");
-	if (ret)
+	if (ret && ret != -EEXIST)
 		return libbdus_error_with_errno(-ret,
 						"Failed to add a loop device");
-	return 0;
+	return ret;
 }
 
 /*
- * Get a loop device that nobody else can use. Its descriptors are to be given to
- * the child that binds it; libbdus_loop_release() takes this process' away.
+ * Have the kernel make the device with a number, and get it so that nobody else can
+ * use it. Fails with EEXIST, without a message, if there is one. Its descriptors are
+ * to be given to the child that binds it; libbdus_loop_release() takes this process'
+ * away.
  */
-int libbdus_loop_reserve(struct libbdus_loop *loop)
+int libbdus_loop_reserve(uint32_t number, struct libbdus_loop *loop)
 {
 	int ret;
 
 	*loop = (struct libbdus_loop){
+		.number = number,
 		.fd = -1, .max_sectors_fd = -1, .discard_fd = -1,
 		.write_zeroes_fd = -1, .write_cache_fd = -1,
 	};
-	ret = add_device(&loop->number);
+	ret = add_device(number);
 	if (ret)
 		return ret;
 
-	snprintf(loop->path, sizeof(loop->path), "/dev/loop%" PRIu32,
-		 loop->number);
+	snprintf(loop->path, sizeof(loop->path), LIBBDUS_LOOP_NODE_FORMAT,
+		 number);
 	/* Exclusive, so that it is not given away before it is bound. */
 	loop->fd = open(loop->path, O_RDWR | O_EXCL | O_CLOEXEC);
-	if (loop->fd < 0) {
-		ret = libbdus_error_with_errno(errno, "Failed to open %s",
-					       loop->path);
-		libbdus_loop_remove(loop->number);
-		return ret;
-	}
+	if (loop->fd < 0)
+		return libbdus_error_with_errno(errno, "Failed to open %s",
+						loop->path);
 
 	/* Now, for initialize() may drop the privileges that this needs. */
 	loop->max_sectors_fd = open_sysfs(loop->number, "queue/max_sectors_kb",
@@ -190,7 +194,7 @@ void libbdus_loop_clear(uint32_t number)
 	char path[LIBBDUS_PATH_SIZE];
 	int fd;
 
-	snprintf(path, sizeof(path), "/dev/loop%" PRIu32, number);
+	snprintf(path, sizeof(path), LIBBDUS_LOOP_NODE_FORMAT, number);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd >= 0) {
 		ioctl(fd, LOOP_CLR_FD);

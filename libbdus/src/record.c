@@ -15,11 +15,12 @@
  *     keeper   of some backends: a socket of the process that outlives the driver
  *     stop     of some backends: a pipe by which the driver is told to end
  *
- * and beside them is `next`, the next id, so that ids are never used again. They
- * are gone after a reboot, as the devices are. The driver's lock is one of an open
- * file description: it passes on to a daemon that is forked off, ends with the
- * last process that has it, and cannot be mistaken for another's. Trusts what it
- * reads, which only root can write.
+ * and beside them is `next`, the next id, so that ids are never used again; whoever
+ * makes a directory has it locked. A directory without `device` that nobody holds is
+ * removed by whoever comes across it. They are gone after a reboot, as the devices
+ * are. The driver's lock is one of an open file description: it passes on to a daemon
+ * that is forked off, ends with the last process that has it, and cannot be mistaken
+ * for another's. Trusts what it reads, which only root can write.
  */
 
 #include <dirent.h>
@@ -121,33 +122,6 @@ static int is_missing(uint64_t dev_id)
 		"The device with id %" PRIu64 " no longer exists.", dev_id);
 }
 
-/* Take an id and make its directory. */
-static int take_id(uint64_t *dev_id)
-{
-	char text[32], path[PATH_SIZE];
-	int length, fd;
-	int ret = 0;
-
-	mkdir(libbdus_record_directory, 0700);
-	fd = open_next(O_RDWR | O_CREAT);
-	if (fd < 0) {
-		return libbdus_error_with_errno(errno,
-			"Failed to open %s/next", libbdus_record_directory);
-	}
-
-	flock(fd, LOCK_EX);
-	*dev_id = read_next(fd);
-	length = snprintf(text, sizeof(text), "%" PRIu64 "\n", *dev_id + 1);
-	if (pwrite(fd, text, length, 0) != length ||
-	    mkdir(make_path(path, *dev_id, ""), 0700)) {
-		ret = libbdus_error_with_errno(errno,
-			"Failed to take an id in %s", libbdus_record_directory);
-	}
-
-	close(fd);
-	return ret;
-}
-
 /* Ask for a lock, or with F_OFD_GETLK for whether somebody has it. */
 static int lock_byte(int fd, int command, enum libbdus_record_place place,
 		     struct flock *lock)
@@ -165,6 +139,52 @@ static int lock_byte(int fd, int command, enum libbdus_record_place place,
 	return ret;
 }
 
+/* Make the directory of a device, and be its driver. */
+static int make_directory(uint64_t dev_id)
+{
+	char path[PATH_SIZE];
+	struct flock lock;
+	int err;
+	int fd;
+
+	if (mkdir(make_path(path, dev_id, ""), 0700))
+		return -errno;
+	fd = open(make_path(path, dev_id, "driver"),
+		  O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd >= 0 && !lock_byte(fd, F_OFD_SETLK, LIBBDUS_RECORD_DRIVER, &lock))
+		return fd;
+
+	err = errno;
+	if (fd >= 0)
+		close(fd);
+	libbdus_record_remove(dev_id);
+	return -err;
+}
+
+/* Take an id and be the driver. Whoever has the ids' lock sees no directory that is
+ * not yet somebody's. */
+static int take_id(uint64_t *dev_id)
+{
+	char text[32];
+	int length, ids;
+	int fd;
+
+	mkdir(libbdus_record_directory, 0700);
+	ids = open_next(O_RDWR | O_CREAT);
+	if (ids < 0)
+		return -errno;
+
+	flock(ids, LOCK_EX);
+	*dev_id = read_next(ids);
+	length = snprintf(text, sizeof(text), "%" PRIu64 "\n", *dev_id + 1);
+	if (pwrite(ids, text, length, 0) == length)
+		fd = make_directory(*dev_id);
+	else
+		fd = -errno;
+	close(ids);
+	return fd;
+}
+
 /*
  * Take an id. The caller is its driver until the descriptor, which processes
  * forked off get, is closed for the last time; libbdus_record_write() is to
@@ -172,29 +192,17 @@ static int lock_byte(int fd, int command, enum libbdus_record_place place,
  */
 int libbdus_record_create(uint64_t *dev_id, int *out_fd)
 {
-	char path[PATH_SIZE];
-	struct flock lock;
-	int ret;
-	int fd;
+	int fd = take_id(dev_id);
 
-	ret = take_id(dev_id);
-	if (ret)
-		return ret;
-
-	fd = open(make_path(path, *dev_id, "driver"),
-		  O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (fd < 0 || lock_byte(fd, F_OFD_SETLK, LIBBDUS_RECORD_DRIVER, &lock)) {
-		ret = libbdus_error_with_errno(errno, "Failed to lock %s", path);
-		if (fd >= 0)
-			close(fd);
-		libbdus_record_remove(*dev_id);
-		return ret;
+	if (fd < 0) {
+		return libbdus_error_with_errno(-fd, "Failed to take an id in %s",
+						libbdus_record_directory);
 	}
 
 	fd = libbdus_daemonize_keep(fd);
 	if (fd < 0) {
 		libbdus_record_remove(*dev_id);
-		return libbdus_error_with_errno(-fd, "Failed to keep %s", path);
+		return libbdus_error_with_errno(-fd, "Failed to keep a file");
 	}
 
 	*out_fd = fd;
@@ -389,6 +397,51 @@ static bool read_driver(uint64_t dev_id, struct libbdus_record *record)
 	return is_read;
 }
 
+/* Forget the device. */
+void libbdus_record_remove(uint64_t dev_id)
+{
+	static const char *const names[] = { "device", "device.new", "driver",
+					     "driver.new", "keeper", "lock",
+					     "stop", "" };
+	char path[PATH_SIZE];
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); ++i)
+		remove(make_path(path, dev_id, names[i]));
+}
+
+/* Whether somebody holds the directory of a device that may have no record. */
+static bool is_held(uint64_t dev_id)
+{
+	char path[PATH_SIZE];
+	const int fd = open(make_path(path, dev_id, "driver"),
+			    O_RDWR | O_CLOEXEC);
+	struct flock lock;
+	bool is_held;
+
+	if (fd < 0)
+		return false;
+	is_held = lock_byte(fd, F_OFD_GETLK, LIBBDUS_RECORD_DRIVER, &lock) ||
+		  lock.l_type != F_UNLCK;
+	close(fd);
+	return is_held;
+}
+
+/* Remove a directory whose maker died before there was a record, if this is one.
+ * Somebody else may be making another at this moment: then the next one who looks
+ * does it. */
+static void sweep(uint64_t dev_id)
+{
+	const int ids = open_next(O_RDWR);
+	char path[PATH_SIZE];
+
+	if (ids < 0)
+		return;
+	if (!flock(ids, LOCK_EX | LOCK_NB) &&
+	    access(make_path(path, dev_id, "device"), F_OK) && !is_held(dev_id))
+		libbdus_record_remove(dev_id);
+	close(ids);
+}
+
 static int require_root(void)
 {
 	if (geteuid() == 0)
@@ -406,7 +459,11 @@ int libbdus_record_read(uint64_t dev_id, struct libbdus_record *record)
 		return ret;
 
 	*record = (struct libbdus_record){ .state = 0 };
-	if (!read_device(dev_id, record) || !read_driver(dev_id, record))
+	if (!read_device(dev_id, record)) {
+		sweep(dev_id);
+		return is_missing(dev_id);
+	}
+	if (!read_driver(dev_id, record))
 		return is_missing(dev_id);
 	return 0;
 }
@@ -512,18 +569,6 @@ bool libbdus_record_ask_to_stop(uint64_t dev_id)
 	(void)written;
 	close(fd);
 	return true;
-}
-
-/* Forget the device. */
-void libbdus_record_remove(uint64_t dev_id)
-{
-	static const char *const names[] = { "device", "device.new", "driver",
-					     "driver.new", "keeper", "lock",
-					     "stop", "" };
-	char path[PATH_SIZE];
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); ++i)
-		remove(make_path(path, dev_id, names[i]));
 }
 
 /* Whether a directory's name is the id of a device at least that far. */

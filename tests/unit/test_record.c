@@ -190,11 +190,12 @@ static void test_next_and_find(void **state)
 	close(fds[1]);
 }
 
-/* A driver died while it made its record. */
+/* A driver died while it made its record: nothing stays behind for long. */
 static void test_unfinished(void **state)
 {
 	struct libbdus_record record;
 	uint64_t id, next = 0;
+	char path[96];
 	int fd;
 
 	(void)state;
@@ -202,7 +203,11 @@ static void test_unfinished(void **state)
 	assert_int_equal(libbdus_record_create(&id, &fd), 0);
 	assert_int_equal(libbdus_record_read(id, &record), -ENODEV);
 	assert_int_equal(libbdus_record_next(&next), -ENOENT);
+	snprintf(path, sizeof(path), "%s/%" PRIu64, directory, id);
+	assert_int_equal(access(path, F_OK), 0);
 	close(fd);
+	assert_int_equal(libbdus_record_read(id, &record), -ENODEV);
+	assert_int_equal(access(path, F_OK), -1);
 }
 
 /* Driver and successor are two places, each for one. */
