@@ -284,9 +284,8 @@ static int make_loop(struct libbdus_session *session, struct libbdus_fuse *fuse,
 
 static int fuse_create(struct libbdus_session *session)
 {
-	struct libbdus_record record = { .numbers = { 0 } };
+	struct libbdus_record record;
 	struct libbdus_fuse *fuse;
-	uint64_t id;
 	int ret;
 
 	adjust(&session->device);
@@ -302,15 +301,14 @@ static int fuse_create(struct libbdus_session *session)
 	};
 	session->holding = fuse;
 
-	ret = libbdus_record_create(&id, &fuse->record_fd);
+	ret = libbdus_record_create(libbdus_backend_fuse.traits.name, &record,
+				    &fuse->record_fd);
 	if (ret)
 		return ret;
-	session->device.seqnum = id;
+	session->device.seqnum = record.device.seqnum;
 	session->is_unfinished = true;
-	snprintf(fuse->name, sizeof(fuse->name), "bdus-%" PRIu64, id);
+	libbdus_record_name(&record, fuse->name);
 
-	snprintf(record.backend, sizeof(record.backend), "%s",
-		 libbdus_backend_fuse.traits.name);
 	ret = make_loop(session, fuse, &record);
 	if (!ret)
 		ret = make_connection(session, fuse, &record);
@@ -327,7 +325,7 @@ static int fuse_create(struct libbdus_session *session)
 /* ---- attaching the loop device to the file, in a child ---- */
 
 struct attachment {
-	char name[32];
+	char name[LIBBDUS_RECORD_NAME_SIZE];
 	int flags;
 	struct loop_config config;
 	/* In KiB, as a text; empty for what the kernel says. */
@@ -487,11 +485,6 @@ int libbdus_fuse_end_attaching(const struct libbdus_session *session,
 
 /* ---- the end of a device ---- */
 
-static void make_name(char name[32], uint64_t dev_id)
-{
-	snprintf(name, 32, "bdus-%" PRIu64, dev_id);
-}
-
 /*
  * Open a file of the connection of a device. Its number may have passed to another
  * file system: so the file is opened first, which is bound to the connection of
@@ -504,11 +497,11 @@ static int open_control_of(uint64_t dev_id, const struct libbdus_record *record,
 {
 	const int fd = open_control(record->numbers[CONNECTION], file, flags);
 	struct libbdus_record now;
-	char name[32];
+	char name[LIBBDUS_RECORD_NAME_SIZE];
 
 	if (fd < 0)
 		return fd;
-	make_name(name, dev_id);
+	libbdus_record_name(record, name);
 	if (libbdus_loop_is_backed_by(record->numbers[LOOP_NUMBER], name) ||
 	    (!libbdus_record_read(dev_id, &now) && now.is_driven))
 		return fd;
@@ -591,8 +584,8 @@ static void mark_terminated(uint64_t dev_id)
 static int take_apart(uint64_t dev_id, uint64_t timeout_ms)
 {
 	struct libbdus_record record;
+	char name[LIBBDUS_RECORD_NAME_SIZE];
 	uint32_t number;
-	char name[32];
 	int lock;
 	int ret;
 
@@ -600,7 +593,6 @@ static int take_apart(uint64_t dev_id, uint64_t timeout_ms)
 	if (ret)
 		return ret == -ENODEV ? 0 : ret;
 
-	make_name(name, dev_id);
 	if (libbdus_record_read(dev_id, &record)) {
 		/* Somebody was faster, or its driver died while creating it. */
 		libbdus_record_remove(dev_id);
@@ -609,6 +601,7 @@ static int take_apart(uint64_t dev_id, uint64_t timeout_ms)
 	}
 
 	number = record.numbers[LOOP_NUMBER];
+	libbdus_record_name(&record, name);
 	if (record.state != BDUS_DEV_STATE_TERMINATED) {
 		abort_device(dev_id, &record);
 		mark_terminated(dev_id);

@@ -119,9 +119,10 @@ static uint64_t dead_timeout(const struct kbdus_device_config *device)
 		       orphan_timeout_ms(device) / 1000 + 2 : NEVER;
 }
 
-static void describe_keeping(const struct kbdus_device_config *device,
+static void describe_keeping(const struct libbdus_record *record,
 			     struct nbd_keeping *keeping)
 {
+	const struct kbdus_device_config *device = &record->device;
 	static const char *const names[] = { "driver", "keeper", "device",
 					     "device.new", "driver.new",
 					     "lock" };
@@ -131,8 +132,7 @@ static void describe_keeping(const struct kbdus_device_config *device,
 		.is_recoverable = is_recoverable(device),
 		.orphan_timeout_ms = orphan_timeout_ms(device),
 	};
-	snprintf(keeping->identifier, sizeof(keeping->identifier),
-		 "bdus-%" PRIu64, (uint64_t)device->seqnum);
+	libbdus_record_name(record, keeping->identifier);
 	snprintf(keeping->directory, sizeof(keeping->directory), "%s/%" PRIu64,
 		 libbdus_record_directory, (uint64_t)device->seqnum);
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); ++i)
@@ -308,12 +308,12 @@ static bool is_recorded(uint32_t number)
 
 /* Find a number that nobody uses, and that none of those who look for one at the same
  * time finds. */
-static int find_number(uint64_t dev_id, uint32_t *number)
+static int find_number(uint64_t mark, uint32_t *number)
 {
 	char path[64];
 
 	for (uint64_t i = 0; i < NUMBER_COUNT; ++i) {
-		*number = FIRST_NUMBER + (uint32_t)((dev_id + i) % NUMBER_COUNT);
+		*number = FIRST_NUMBER + (uint32_t)((mark + i) % NUMBER_COUNT);
 		snprintf(path, sizeof(path), "/sys/block/nbd%" PRIu32, *number);
 		if (access(path, F_OK) && !is_recorded(*number))
 			return 0;
@@ -382,18 +382,15 @@ static int look_at_device(struct libbdus_session *session)
 	return 0;
 }
 
-static int write_record(const struct libbdus_session *session)
+/* Say what became known of the device. */
+static int write_record(const struct libbdus_session *session,
+			struct libbdus_record *record)
 {
-	struct libbdus_record record = {
-		.device = session->device,
-		.numbers = { [NBD_NUMBER] = session->device.index },
-	};
-
-	snprintf(record.backend, sizeof(record.backend), "%s",
-		 libbdus_backend_nbd.traits.name);
-	snprintf(record.path, sizeof(record.path), "/dev/nbd%" PRIu32,
-		 record.device.index);
-	return libbdus_record_write(&record);
+	record->device = session->device;
+	record->numbers[NBD_NUMBER] = session->device.index;
+	snprintf(record->path, sizeof(record->path), "/dev/nbd%" PRIu32,
+		 session->device.index);
+	return libbdus_record_write(record);
 }
 
 /* Make the device, after somebody was found that will see to its end. */
@@ -591,9 +588,9 @@ int libbdus_nbd_end_looking(const struct libbdus_session *session)
 
 static int nbd_create(struct libbdus_session *session)
 {
+	struct libbdus_record record;
 	struct nbd_device *device;
 	uint32_t number;
-	uint64_t id;
 	int ret;
 
 	ret = adjust(session);
@@ -603,22 +600,24 @@ static int nbd_create(struct libbdus_session *session)
 		return ret;
 
 	device = session->holding;
-	ret = libbdus_record_create(&id, &device->record_fd);
+	ret = libbdus_record_create(libbdus_backend_nbd.traits.name, &record,
+				    &device->record_fd);
 	if (ret)
 		return ret;
-	session->device.seqnum = id;
+	session->device.seqnum = record.device.seqnum;
 	session->is_unfinished = true;
 
-	ret = find_number(id, &number);
+	ret = find_number(record.mark, &number);
+	if (ret)
+		return ret;
 	session->device.index = number;
-	describe_keeping(&session->device, &device->keeping);
 	/* So that the device can be found even if we are killed on the way. */
-	if (!ret)
-		ret = write_record(session);
+	ret = write_record(session, &record);
+	describe_keeping(&record, &device->keeping);
 	if (!ret)
 		ret = make_device(session);
 	if (!ret)
-		ret = write_record(session);
+		ret = write_record(session, &record);
 	if (ret)
 		return ret;
 
@@ -652,20 +651,28 @@ static int read_drivable(uint64_t dev_id, struct libbdus_record *record)
 	return 0;
 }
 
-static int nbd_describe(const struct libbdus_session *session, uint64_t dev_id,
-			struct kbdus_device_config *device)
+/* The same, after it has become available if that is to be waited for. */
+static int await_drivable(const struct libbdus_session *session,
+			  uint64_t dev_id, struct libbdus_record *record)
 {
 	const struct timespec pause = { .tv_nsec = 10000000 };
-	struct libbdus_record record;
 	int ret;
 
-	while ((ret = read_drivable(dev_id, &record)) == -EBUSY &&
+	while ((ret = read_drivable(dev_id, record)) == -EBUSY &&
 	       session->wait_until_available) {
 		if (nanosleep(&pause, NULL)) {
 			return libbdus_error_with_errno(EINTR,
 				"Failed to take over device %" PRIu64, dev_id);
 		}
 	}
+	return ret;
+}
+
+static int nbd_describe(const struct libbdus_session *session, uint64_t dev_id,
+			struct kbdus_device_config *device)
+{
+	struct libbdus_record record;
+	int ret = await_drivable(session, dev_id, &record);
 
 	if (!ret)
 		*device = record.device;
@@ -857,18 +864,20 @@ static int succeed_nobody(struct libbdus_session *session)
 
 static int nbd_attach(struct libbdus_session *session, uint64_t dev_id)
 {
+	struct libbdus_record record;
 	struct nbd_device *device;
 	int keeper_fd;
 	int ret;
 
-	ret = nbd_describe(session, dev_id, &session->device);
+	ret = await_drivable(session, dev_id, &record);
 	if (!ret)
 		ret = allocate(session);
 	if (ret)
 		return ret;
 
 	device = session->holding;
-	describe_keeping(&session->device, &device->keeping);
+	session->device = record.device;
+	describe_keeping(&record, &device->keeping);
 	keeper_fd = libbdus_nbd_keeper_connect(dev_id);
 	if (keeper_fd >= 0) {
 		ret = replace(session, keeper_fd);
@@ -968,7 +977,7 @@ static int end_alone(uint64_t dev_id)
 		/* Somebody was faster, or its driver died while creating it. */
 		libbdus_record_remove(dev_id);
 	} else {
-		describe_keeping(&record.device, &keeping);
+		describe_keeping(&record, &keeping);
 		ret = libbdus_nbd_netlink_prepare(&keeping);
 		/* Without the module, there is no device. */
 		if (!ret || ret == -ENOENT)
@@ -1006,7 +1015,7 @@ static int read_record(uint64_t dev_id, struct libbdus_record *record)
 	if (ret || record->state != BDUS_DEV_STATE_TERMINATED)
 		return ret;
 
-	describe_keeping(&record->device, &keeping);
+	describe_keeping(record, &keeping);
 	if (!libbdus_nbd_is_ours(&keeping)) {
 		libbdus_record_remove(dev_id);
 		ret = libbdus_record_read(dev_id, record);
@@ -1092,7 +1101,7 @@ static int nbd_get_info(uint64_t dev_id, struct bdus_dev_info *info)
 	snprintf(info->path, sizeof(info->path), "%s", record.path);
 	snprintf(info->backend, sizeof(info->backend), "%s", record.backend);
 	info->sessions = 1;
-	describe_keeping(&record.device, &keeping);
+	describe_keeping(&record, &keeping);
 	if (libbdus_nbd_is_ours(&keeping))
 		count_requests(keeping.number, info);
 	return 0;

@@ -57,9 +57,6 @@
 /* How long the kernel may take for what depends on nobody. */
 #define KERNEL_TIMEOUT_MS 10000
 
-/* Marks devices as ours, with the id of their record. */
-#define MARK (UINT64_C(0xbd05) << 48)
-
 /* Meanings of struct libbdus_record::numbers. */
 enum { NUMBER };
 
@@ -126,14 +123,14 @@ static int tell(int control_fd, uint32_t operation, uint32_t number,
 	return libbdus_ublk_control(control_fd, &command);
 }
 
-/* Whether the device with a number is that of a record. */
-static bool get_own(int control_fd, uint32_t number, uint64_t dev_id,
+/* Whether the device with a number is that of a record with a mark. */
+static bool get_own(int control_fd, uint32_t number, uint64_t mark,
 		    struct ublksrv_ctrl_dev_info *info)
 {
 	*info = (struct ublksrv_ctrl_dev_info){ .flags = 0 };
 	return !tell(control_fd, UBLK_U_CMD_GET_DEV_INFO, number, info,
 			sizeof(*info)) &&
-	       info->ublksrv_flags == (MARK | dev_id);
+	       info->ublksrv_flags == mark;
 }
 
 static uint32_t page_size(void)
@@ -277,7 +274,7 @@ static int add_device(struct libbdus_session *session,
 			.max_io_buf_bytes = transfer_size(&session->device),
 			.dev_id = number,
 			.flags = flags_of(&session->device),
-			.ublksrv_flags = MARK | session->device.seqnum,
+			.ublksrv_flags = record->mark,
 		};
 		ret = tell(session->fd, UBLK_U_CMD_ADD_DEV, number, info,
 			      sizeof(*info));
@@ -533,9 +530,8 @@ static int begin_session(struct libbdus_session *session, uint32_t operation)
 
 static int ublk_create(struct libbdus_session *session)
 {
-	struct libbdus_record record = { .numbers = { 0 } };
+	struct libbdus_record record;
 	struct libbdus_ublk *ublk;
-	uint64_t id;
 	int ret;
 
 	adjust(session);
@@ -543,13 +539,12 @@ static int ublk_create(struct libbdus_session *session)
 	if (!ublk)
 		return libbdus_error_with_errno(ENOMEM, "Failed to allocate");
 
-	ret = libbdus_record_create(&id, &ublk->record_fd);
+	ret = libbdus_record_create(libbdus_backend_ublk.traits.name, &record,
+				    &ublk->record_fd);
 	if (ret)
 		return ret;
-	session->device.seqnum = id;
+	session->device.seqnum = record.device.seqnum;
 	session->is_unfinished = true;
-	snprintf(record.backend, sizeof(record.backend), "%s",
-		 libbdus_backend_ublk.traits.name);
 
 	ret = make_device(session, &record);
 	if (!ret)
@@ -657,17 +652,16 @@ static int succeed(const struct libbdus_session *session,
  * there is none, for which the threads of the former one must have ended. EINVAL means
  * that it was told before, by somebody who then failed.
  */
-static int start_recovery(const struct libbdus_session *session)
+static int start_recovery(const struct libbdus_session *session, uint64_t mark)
 {
 	const uint64_t end = now_ms() + KERNEL_TIMEOUT_MS;
 	const struct libbdus_ublk *ublk = session->holding;
-	const uint64_t dev_id = session->device.seqnum;
 	struct ublksrv_ctrl_dev_info info;
 	int ret;
 
 	for (;;) {
-		if (!get_own(session->fd, ublk->number, dev_id, &info))
-			return is_gone(dev_id);
+		if (!get_own(session->fd, ublk->number, mark, &info))
+			return is_gone(session->device.seqnum);
 
 		ret = -EBUSY;
 		if (!is_alive(info.ublksrv_pid))
@@ -711,11 +705,11 @@ static int take_over(struct libbdus_session *session,
 	memcpy(session->path, record.path, sizeof(session->path));
 	ublk->number = record.numbers[NUMBER];
 	libbdus_record_set_state(ublk->record_fd, record.state, getpid());
-	ret = start_recovery(session);
+	ret = start_recovery(session, record.mark);
 	if (ret)
 		return ret;
 
-	get_own(session->fd, ublk->number, dev_id, &info);
+	get_own(session->fd, ublk->number, record.mark, &info);
 	ublk->queue_count = info.nr_hw_queues;
 	ublk->queue_depth = info.queue_depth;
 	session->workers_limit = info.nr_hw_queues;
@@ -897,7 +891,7 @@ static int take_apart_locked(uint64_t dev_id, bool by_driver)
 		return ret;
 
 	number = record.numbers[NUMBER];
-	if (get_own(control_fd, number, dev_id, &info))
+	if (get_own(control_fd, number, record.mark, &info))
 		ret = remove_device(control_fd, number);
 	if (!ret)
 		libbdus_record_remove(dev_id);

@@ -362,6 +362,9 @@ extern const char *libbdus_record_directory;
 /* What others need to know to manage a device. */
 struct libbdus_record {
 	char backend[16];
+	/* A random number that only this device has, by which backends mark what the
+	 * kernel makes for it: ids may begin anew in another directory. */
+	uint64_t mark;
 	/* The node. */
 	char path[LIBBDUS_PATH_SIZE];
 	/* As the driver sees it. */
@@ -379,7 +382,12 @@ struct libbdus_record {
  * about to be. */
 enum libbdus_record_place { LIBBDUS_RECORD_DRIVER, LIBBDUS_RECORD_SUCCESSOR };
 
-int libbdus_record_create(uint64_t *dev_id, int *out_fd);
+#define LIBBDUS_RECORD_NAME_SIZE 48
+
+int libbdus_record_create(const char *backend, struct libbdus_record *record,
+			  int *out_fd);
+void libbdus_record_name(const struct libbdus_record *record,
+			 char name[LIBBDUS_RECORD_NAME_SIZE]);
 int libbdus_record_claim(uint64_t dev_id, enum libbdus_record_place place,
 			int *out_fd);
 int libbdus_record_take(uint64_t dev_id, int *out_fd);
@@ -468,7 +476,7 @@ struct libbdus_fuse {
 	int mount_fd;
 	struct libbdus_loop loop;
 	/* The one file in it. */
-	char name[32];
+	char name[LIBBDUS_RECORD_NAME_SIZE];
 };
 
 /* What a request is at most, whatever the driver said; see backend_fuse.c. */

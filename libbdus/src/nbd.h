@@ -73,7 +73,7 @@ struct nbd_message {
 struct nbd_keeping {
 	uint32_t number;
 	/* What the device is recognised by in sysfs. */
-	char identifier[32];
+	char identifier[LIBBDUS_RECORD_NAME_SIZE];
 	/* The record: its directory, and the files in it. */
 	char directory[64];
 	char files[6][80];

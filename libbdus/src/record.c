@@ -31,6 +31,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -61,6 +62,7 @@ static const struct member {
 	size_t offset;
 	size_t size;
 } members[] = {
+	MEMBER("mark", mark),
 	MEMBER("id", device.seqnum),
 	MEMBER("size", device.size),
 	MEMBER("flags", device.flags),
@@ -186,14 +188,24 @@ static int take_id(uint64_t *dev_id)
 }
 
 /*
- * Take an id. The caller is its driver until the descriptor, which processes
- * forked off get, is closed for the last time; libbdus_record_write() is to
- * follow.
+ * Take an id and begin a record. The caller is the device's driver until the
+ * descriptor, which processes forked off get, is closed for the last time;
+ * libbdus_record_write() is to follow.
  */
-int libbdus_record_create(uint64_t *dev_id, int *out_fd)
+int libbdus_record_create(const char *backend, struct libbdus_record *record,
+			  int *out_fd)
 {
-	int fd = take_id(dev_id);
+	uint64_t dev_id = 0;
+	int fd;
 
+	*record = (struct libbdus_record){ .state = BDUS_DEV_STATE_INITIALIZED };
+	snprintf(record->backend, sizeof(record->backend), "%s", backend);
+	if (getrandom(&record->mark, sizeof(record->mark), 0) !=
+	    sizeof(record->mark))
+		return libbdus_error_with_errno(errno,
+						"Failed to get a random number");
+
+	fd = take_id(&dev_id);
 	if (fd < 0) {
 		return libbdus_error_with_errno(-fd, "Failed to take an id in %s",
 						libbdus_record_directory);
@@ -201,13 +213,22 @@ int libbdus_record_create(uint64_t *dev_id, int *out_fd)
 
 	fd = libbdus_daemonize_keep(fd);
 	if (fd < 0) {
-		libbdus_record_remove(*dev_id);
+		libbdus_record_remove(dev_id);
 		return libbdus_error_with_errno(-fd, "Failed to keep a file");
 	}
 
+	record->device.seqnum = dev_id;
 	*out_fd = fd;
 	libbdus_record_set_state(fd, BDUS_DEV_STATE_INITIALIZED, getpid());
 	return 0;
+}
+
+/* What a device is called where the kernel lets it have a name. */
+void libbdus_record_name(const struct libbdus_record *record,
+			 char name[LIBBDUS_RECORD_NAME_SIZE])
+{
+	snprintf(name, LIBBDUS_RECORD_NAME_SIZE, "bdus-%" PRIu64 "-%016" PRIx64,
+		 (uint64_t)record->device.seqnum, record->mark);
 }
 
 /*

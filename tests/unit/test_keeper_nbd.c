@@ -52,6 +52,7 @@ static void describe(bool is_recoverable)
 
 static int set_up(void **state)
 {
+	struct libbdus_record record;
 	int pair[2];
 
 	(void)state;
@@ -59,7 +60,8 @@ static int set_up(void **state)
 	snprintf(directory, sizeof(directory), "/tmp/test_keeper.XXXXXX");
 	assert_non_null(mkdtemp(directory));
 	libbdus_record_directory = directory;
-	assert_int_equal(libbdus_record_create(&id, &record_fd), 0);
+	assert_int_equal(libbdus_record_create("nbd", &record, &record_fd), 0);
+	id = record.device.seqnum;
 
 	for (int i = 0; i < 2; ++i) {
 		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);

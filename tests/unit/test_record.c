@@ -48,33 +48,31 @@ static int tear_down(void **state)
 
 static uint64_t create(int *fd, uint32_t minor)
 {
-	struct libbdus_record record = {
-		.backend = "fuse",
-		.device = {
-			.size = UINT64_C(1) << 40,
-			.flags = KBDUS_DEVICE_F_NO_PARTITIONS,
-			.logical_block_size = 512,
-			.physical_block_size = 4096,
-			.operations = KBDUS_OP(READ) | KBDUS_OP(FLUSH),
-			.max_read_write_size = 1,
-			.max_write_same_size = 2,
-			.max_write_zeros_size = 3,
-			.max_discard_erase_size = UINT32_MAX,
-			.max_outstanding_requests = 5,
-			.index = 6,
-			.major = NOBODYS_MAJOR,
-			.minor = minor,
-		},
-		.numbers = { 8, 9 },
-	};
-	uint64_t id;
+	struct libbdus_record record;
 
+	assert_int_equal(libbdus_record_create("fuse", &record, fd), 0);
+	record.device = (struct kbdus_device_config){
+		.seqnum = record.device.seqnum,
+		.size = UINT64_C(1) << 40,
+		.flags = KBDUS_DEVICE_F_NO_PARTITIONS,
+		.logical_block_size = 512,
+		.physical_block_size = 4096,
+		.operations = KBDUS_OP(READ) | KBDUS_OP(FLUSH),
+		.max_read_write_size = 1,
+		.max_write_same_size = 2,
+		.max_write_zeros_size = 3,
+		.max_discard_erase_size = UINT32_MAX,
+		.max_outstanding_requests = 5,
+		.index = 6,
+		.major = NOBODYS_MAJOR,
+		.minor = minor,
+	};
+	record.numbers[0] = 8;
+	record.numbers[1] = 9;
 	/* As is right if there is such a device. */
 	snprintf(record.path, sizeof(record.path), "/dev/loop%" PRIu32, minor);
-	assert_int_equal(libbdus_record_create(&id, fd), 0);
-	record.device.seqnum = id;
 	assert_int_equal(libbdus_record_write(&record), 0);
-	return id;
+	return record.device.seqnum;
 }
 
 static void test_read_back(void **state)
@@ -140,6 +138,29 @@ static void test_who_drives(void **state)
 	close(go[0]);
 }
 
+/* What the kernel has of one device is not mistaken for that of another, which may
+ * have the same id in another directory. */
+static void test_names(void **state)
+{
+	char names[2][LIBBDUS_RECORD_NAME_SIZE];
+	struct libbdus_record record;
+	uint64_t ids[2], marks[2];
+	int fd;
+
+	for (int i = 0; i < 2; ++i) {
+		ids[i] = create(&fd, 16);
+		close(fd);
+		assert_int_equal(libbdus_record_read(ids[i], &record), 0);
+		marks[i] = record.mark;
+		libbdus_record_name(&record, names[i]);
+		tear_down(state);
+		set_up(state);
+	}
+	assert_int_equal(ids[0], ids[1]);
+	assert_true(marks[0] != marks[1]);
+	assert_string_not_equal(names[0], names[1]);
+}
+
 static void test_ids_are_never_used_again(void **state)
 {
 	struct libbdus_record record;
@@ -200,7 +221,8 @@ static void test_unfinished(void **state)
 
 	(void)state;
 
-	assert_int_equal(libbdus_record_create(&id, &fd), 0);
+	assert_int_equal(libbdus_record_create("fuse", &record, &fd), 0);
+	id = record.device.seqnum;
 	assert_int_equal(libbdus_record_read(id, &record), -ENODEV);
 	assert_int_equal(libbdus_record_next(&next), -ENOENT);
 	snprintf(path, sizeof(path), "%s/%" PRIu64, directory, id);
@@ -346,6 +368,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_read_back),
 		TEST(test_who_drives),
+		TEST(test_names),
 		TEST(test_ids_are_never_used_again),
 		TEST(test_next_and_find),
 		TEST(test_unfinished),
