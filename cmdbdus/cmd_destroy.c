@@ -85,6 +85,15 @@ static bool flush(const struct request *request, uint64_t id, const char *name,
 	}
 }
 
+/* Some backends cannot remove what somebody has open. */
+static bool is_left_over(uint64_t id)
+{
+	struct bdus_dev_info info;
+
+	return bdus_get_dev_info(id, &info) &&
+	       info.state == BDUS_DEV_STATE_TERMINATED;
+}
+
 static bool destroy(const struct request *request, uint64_t id,
 		    bool is_one_of_several)
 {
@@ -101,6 +110,10 @@ static bool destroy(const struct request *request, uint64_t id,
 			print_error("%s", bdus_get_error_message());
 			return false;
 		}
+		if (is_left_over(id))
+			announce(request->is_quiet, name,
+				 "Somebody has it open. When it is closed, 'bdus "
+				 "list' removes what is left.");
 	}
 	announce(request->is_quiet, name, "Done.");
 	return true;
