@@ -561,21 +561,6 @@ static bool remove_loop(uint32_t number, const char *name, uint64_t timeout_ms)
 	}
 }
 
-/* Say that a device whose driver may be gone is over. */
-static void mark_terminated(uint64_t dev_id)
-{
-	char path[128];
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/%" PRIu64 "/driver",
-		 libbdus_record_directory, dev_id);
-	fd = open(path, O_RDWR | O_CLOEXEC);
-	if (fd >= 0) {
-		libbdus_record_set_state(fd, BDUS_DEV_STATE_TERMINATED, 0);
-		close(fd);
-	}
-}
-
 /*
  * Take a device apart, or what is left of it. If clients have it open for longer
  * than some time, it stays behind as terminated: for them everything fails, and
@@ -604,7 +589,7 @@ static int take_apart(uint64_t dev_id, uint64_t timeout_ms)
 	libbdus_record_name(&record, name);
 	if (record.state != BDUS_DEV_STATE_TERMINATED) {
 		abort_device(dev_id, &record);
-		mark_terminated(dev_id);
+		libbdus_record_set_terminated(dev_id);
 	}
 	/* Once more does no harm, if somebody was interrupted here. */
 	if (timeout_ms && libbdus_loop_is_backed_by(number, name))
@@ -741,11 +726,7 @@ static int fuse_get_info(uint64_t dev_id, struct bdus_dev_info *info)
 	found.state = record.state;
 	found.driver_pid = record.driver_pid;
 	found.read_only = !(record.device.operations & KBDUS_OP_WRITE_LIKE);
-	if (record.state == BDUS_DEV_STATE_TERMINATED)
-		found.service = BDUS_SERVICE_STATE_NONE;
-	else
-		found.service = record.is_driven ? BDUS_SERVICE_STATE_SERVED :
-						   BDUS_SERVICE_STATE_ORPHAN;
+	found.service = libbdus_record_service(&record);
 
 	libbdus_info_translate(&found, info);
 	snprintf(info->path, sizeof(info->path), "%s", record.path);

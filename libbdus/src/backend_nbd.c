@@ -123,21 +123,14 @@ static void describe_keeping(const struct libbdus_record *record,
 			     struct nbd_keeping *keeping)
 {
 	const struct kbdus_device_config *device = &record->device;
-	static const char *const names[] = { "driver", "keeper", "device",
-					     "device.new", "driver.new",
-					     "lock" };
 
 	*keeping = (struct nbd_keeping){
+		.dev_id = device->seqnum,
 		.number = device->index,
 		.is_recoverable = is_recoverable(device),
 		.orphan_timeout_ms = orphan_timeout_ms(device),
 	};
 	libbdus_record_name(record, keeping->identifier);
-	snprintf(keeping->directory, sizeof(keeping->directory), "%s/%" PRIu64,
-		 libbdus_record_directory, (uint64_t)device->seqnum);
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); ++i)
-		snprintf(keeping->files[i], sizeof(keeping->files[i]), "%s/%s",
-			 keeping->directory, names[i]);
 }
 
 static int allocate(struct libbdus_session *session)
@@ -1091,11 +1084,7 @@ static int nbd_get_info(uint64_t dev_id, struct bdus_dev_info *info)
 	found.state = record.state;
 	found.driver_pid = record.driver_pid;
 	found.read_only = !(record.device.operations & KBDUS_OP_WRITE_LIKE);
-	if (record.state == BDUS_DEV_STATE_TERMINATED)
-		found.service = BDUS_SERVICE_STATE_NONE;
-	else
-		found.service = record.is_driven ? BDUS_SERVICE_STATE_SERVED :
-						   BDUS_SERVICE_STATE_ORPHAN;
+	found.service = libbdus_record_service(&record);
 
 	libbdus_info_translate(&found, info);
 	snprintf(info->path, sizeof(info->path), "%s", record.path);

@@ -834,22 +834,6 @@ static bool stops_serving(uint64_t dev_id, uint64_t timeout_ms)
 	return true;
 }
 
-/* Say that a device whose driver may be gone is over. */
-static void mark_terminated(uint64_t dev_id, uint32_t driver_pid)
-{
-	char path[128];
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/%" PRIu64 "/driver",
-		 libbdus_record_directory, dev_id);
-	fd = open(path, O_RDWR | O_CLOEXEC);
-	if (fd >= 0) {
-		libbdus_record_set_state(fd, BDUS_DEV_STATE_TERMINATED,
-					 (int)driver_pid);
-		close(fd);
-	}
-}
-
 /* Have the driver stop serving, by all means. */
 static void end_driver(uint64_t dev_id)
 {
@@ -875,7 +859,7 @@ static int take_apart_locked(uint64_t dev_id, bool by_driver)
 		return 0;
 	}
 
-	mark_terminated(dev_id, record.driver_pid);
+	libbdus_record_set_terminated(dev_id);
 	if (!by_driver)
 		end_driver(dev_id);
 
@@ -1078,11 +1062,7 @@ static int ublk_get_info(uint64_t dev_id, struct bdus_dev_info *info)
 	found.state = record.state;
 	found.driver_pid = record.driver_pid;
 	found.read_only = !(record.device.operations & KBDUS_OP_WRITE_LIKE);
-	if (record.state == BDUS_DEV_STATE_TERMINATED)
-		found.service = BDUS_SERVICE_STATE_NONE;
-	else
-		found.service = record.is_driven ? BDUS_SERVICE_STATE_SERVED :
-						   BDUS_SERVICE_STATE_ORPHAN;
+	found.service = libbdus_record_service(&record);
 
 	libbdus_info_translate(&found, info);
 	snprintf(info->path, sizeof(info->path), "%s", record.path);

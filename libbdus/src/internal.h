@@ -376,6 +376,8 @@ struct libbdus_record {
 	uint32_t driver_pid;
 	/* Whether that process, or one forked off it, still holds the device. */
 	bool is_driven;
+	/* Whether requests have waited for another driver for long enough and fail. */
+	bool is_expired;
 };
 
 /* Bytes of a file that are locked by the device's driver, and by the one that is
@@ -393,11 +395,14 @@ int libbdus_record_claim(uint64_t dev_id, enum libbdus_record_place place,
 int libbdus_record_take(uint64_t dev_id, int *out_fd);
 int libbdus_record_write(const struct libbdus_record *record);
 void libbdus_record_set_state(int fd, uint32_t state, int driver_pid);
+void libbdus_record_set_terminated(uint64_t dev_id);
+void libbdus_record_set_expired(uint64_t dev_id);
 void libbdus_record_set_node(int fd, uint32_t major, uint32_t minor);
 int libbdus_record_make_stop(uint64_t dev_id, int fds[2]);
 bool libbdus_record_ask_to_stop(uint64_t dev_id);
 bool libbdus_record_is_serving(uint64_t dev_id);
 int libbdus_record_read(uint64_t dev_id, struct libbdus_record *record);
+uint32_t libbdus_record_service(const struct libbdus_record *record);
 int libbdus_record_lock(uint64_t dev_id, int *out_fd);
 void libbdus_record_remove(uint64_t dev_id);
 int libbdus_record_next(uint64_t *dev_id);

@@ -142,24 +142,6 @@ static bool await_removal(const struct nbd_keeping *keeping)
 	return true;
 }
 
-static void mark_terminated(const struct nbd_keeping *keeping)
-{
-	const int fd = open(keeping->files[0], O_RDWR | O_CLOEXEC);
-
-	if (fd >= 0) {
-		libbdus_record_set_state(fd, BDUS_DEV_STATE_TERMINATED, 0);
-		close(fd);
-	}
-}
-
-static void remove_record(const struct nbd_keeping *keeping)
-{
-	for (size_t i = 0; i < sizeof(keeping->files) /
-			       sizeof(keeping->files[0]); ++i)
-		unlink(keeping->files[i]);
-	rmdir(keeping->directory);
-}
-
 /*
  * Take a device apart, whose connections have ended, or what is left of it. If clients
  * have it open for longer than some time, it stays behind as terminated: for them
@@ -167,11 +149,11 @@ static void remove_record(const struct nbd_keeping *keeping)
  */
 void libbdus_nbd_end_device(const struct nbd_keeping *keeping)
 {
-	mark_terminated(keeping);
+	libbdus_record_set_terminated(keeping->dev_id);
 	if (libbdus_nbd_is_ours(keeping))
 		tell_kernel(&keeping->disconnect);
 	if (await_removal(keeping))
-		remove_record(keeping);
+		libbdus_record_remove(keeping->dev_id);
 }
 
 /* ---- the process ---- */
@@ -390,7 +372,9 @@ static void expire(struct keeper *keeper)
 	int pair[2];
 
 	keeper->deadline = 0;
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
+	libbdus_record_set_expired(keeper->keeping->dev_id);
+	if (!libbdus_nbd_is_ours(keeper->keeping) ||
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
 		return;
 	if (dup2(pair[0], NBD_DEAD_SOCKET) == NBD_DEAD_SOCKET) {
 		shutdown(pair[1], SHUT_RDWR);
@@ -493,14 +477,14 @@ static void make_address(uint64_t dev_id, struct sockaddr_un *address)
 }
 
 /* Where others find the keeper. Takes the place of a predecessor's. */
-static int listen_at(const char *path)
+static int listen_for(uint64_t dev_id)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_un address;
 
 	if (fd < 0)
 		return -errno;
-	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	make_address(dev_id, &address);
 	unlink(address.sun_path);
 	if (bind(fd, (const struct sockaddr *)&address, sizeof(address)) ||
 	    listen(fd, 16)) {
@@ -545,10 +529,10 @@ int libbdus_nbd_keeper_start(const struct nbd_keeping *keeping, const int *fds,
 	int listener, line[2];
 	int ret;
 
-	listener = listen_at(keeping->files[1]);
+	listener = listen_for(keeping->dev_id);
 	if (listener < 0) {
 		return libbdus_error_with_errno(-listener,
-			"Failed to listen at %s", keeping->files[1]);
+			"Failed to make a socket for a keeper");
 	}
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, line)) {
 		ret = libbdus_error_with_errno(errno, "Failed to make sockets");

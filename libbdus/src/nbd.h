@@ -71,12 +71,10 @@ struct nbd_message {
 
 /* All that a keeper needs to know. */
 struct nbd_keeping {
+	uint64_t dev_id;
 	uint32_t number;
 	/* What the device is recognised by in sysfs. */
 	char identifier[LIBBDUS_RECORD_NAME_SIZE];
-	/* The record: its directory, and the files in it. */
-	char directory[64];
-	char files[6][80];
 	/* The device waits for a successor, for that long; 0: for ever. */
 	bool is_recoverable;
 	uint64_t orphan_timeout_ms;

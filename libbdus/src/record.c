@@ -46,8 +46,12 @@ const char *libbdus_record_directory = "/run/bdus";
 #define LOCK_ATTEMPTS 2000
 
 /* Written over in one piece, so always of the same length. */
-#define DRIVER_FORMAT "%10" PRIu32 " %10" PRIu32 "\n"
-#define DRIVER_SIZE 22
+#define STATE_FORMAT "%10" PRIu32
+#define STATE_SIZE 10
+#define DRIVER_FORMAT STATE_FORMAT " %10" PRIu32 "\n"
+#define DRIVER_SIZE (STATE_SIZE + 12)
+/* Stands with a state: libbdus_record::is_expired. */
+#define EXPIRED (1u << 8)
 /* What follows it, perhaps. */
 #define NODE_FORMAT DRIVER_FORMAT
 #define NODE_SIZE DRIVER_SIZE
@@ -356,6 +360,34 @@ void libbdus_record_set_state(int fd, uint32_t state, int driver_pid)
 	(void)written;
 }
 
+static void change_state(uint64_t dev_id, uint32_t state)
+{
+	char path[PATH_SIZE], text[STATE_SIZE + 1];
+	const int fd = open(make_path(path, dev_id, "driver"),
+			    O_RDWR | O_CLOEXEC);
+	ssize_t written;
+
+	if (fd < 0)
+		return;
+	snprintf(text, sizeof(text), STATE_FORMAT, state);
+	written = pwrite(fd, text, STATE_SIZE, 0);
+	(void)written;
+	close(fd);
+}
+
+/* Say that a device is over, by somebody who need not be its driver. */
+void libbdus_record_set_terminated(uint64_t dev_id)
+{
+	change_state(dev_id, BDUS_DEV_STATE_TERMINATED);
+}
+
+/* Say that requests of an available device do not wait for another driver any more.
+ * Holds until there is one. */
+void libbdus_record_set_expired(uint64_t dev_id)
+{
+	change_state(dev_id, BDUS_DEV_STATE_AVAILABLE | EXPIRED);
+}
+
 /* Say what numbers the node has got, where nobody knew when the record was
  * written. Likewise. */
 void libbdus_record_set_node(int fd, uint32_t major, uint32_t minor)
@@ -412,6 +444,8 @@ static bool read_driver(uint64_t dev_id, struct libbdus_record *record)
 			 &record->device.major, &record->device.minor) >= 2 &&
 		  !lock_byte(fd, F_OFD_GETLK, LIBBDUS_RECORD_DRIVER, &lock);
 	record->is_driven = is_read && lock.l_type != F_UNLCK;
+	record->is_expired = record->state & EXPIRED;
+	record->state &= ~EXPIRED;
 	if (!record->is_driven)
 		record->driver_pid = 0;
 	close(fd);
@@ -487,6 +521,17 @@ int libbdus_record_read(uint64_t dev_id, struct libbdus_record *record)
 	if (!read_driver(dev_id, record))
 		return is_missing(dev_id);
 	return 0;
+}
+
+/* Who serves the device, as enum bdus_service_state. */
+uint32_t libbdus_record_service(const struct libbdus_record *record)
+{
+	if (record->state == BDUS_DEV_STATE_TERMINATED)
+		return BDUS_SERVICE_STATE_NONE;
+	if (record->is_driven)
+		return BDUS_SERVICE_STATE_SERVED;
+	return record->is_expired ? BDUS_SERVICE_STATE_EXPIRED :
+				    BDUS_SERVICE_STATE_ORPHAN;
 }
 
 /* Wait for a lock, but not for one whose holder is stopped. */

@@ -34,20 +34,12 @@ uid_t geteuid(void)
 
 static void describe(bool is_recoverable)
 {
-	static const char *const names[] = { "driver", "keeper", "device",
-					     "device.new", "driver.new",
-					     "lock" };
-
 	keeping = (struct nbd_keeping){
+		.dev_id = id,
 		.number = 99999,
 		.identifier = "bdus-test",
 		.is_recoverable = is_recoverable,
 	};
-	snprintf(keeping.directory, sizeof(keeping.directory), "%s/%llu",
-		 directory, (unsigned long long)id);
-	for (size_t i = 0; i < COUNT(names); ++i)
-		snprintf(keeping.files[i], sizeof(keeping.files[i]), "%s/%s",
-			 keeping.directory, names[i]);
 }
 
 static int set_up(void **state)
@@ -61,6 +53,7 @@ static int set_up(void **state)
 	assert_non_null(mkdtemp(directory));
 	libbdus_record_directory = directory;
 	assert_int_equal(libbdus_record_create("nbd", &record, &record_fd), 0);
+	assert_int_equal(libbdus_record_write(&record), 0);
 	id = record.device.seqnum;
 
 	for (int i = 0; i < 2; ++i) {
@@ -77,7 +70,8 @@ static int tear_down(void **state)
 
 	(void)state;
 
-	close(record_fd);
+	if (record_fd >= 0)
+		close(record_fd);
 	for (int i = 0; i < 2; ++i)
 		close(kernel[i]);
 	snprintf(command, sizeof(command), "rm -rf '%s'", directory);
@@ -85,14 +79,19 @@ static int tear_down(void **state)
 }
 
 /* The driver has its own copies, which end with it. */
-static void start(bool is_recoverable)
+static void start_keeper(void)
 {
-	describe(is_recoverable);
 	line = libbdus_nbd_keeper_start(&keeping, fds, 2);
 	assert_true(line > 2);
 	for (int i = 0; i < 2; ++i)
 		close(fds[i]);
 	assert_int_equal(send(line, "a", 1, 0), 1);
+}
+
+static void start(bool is_recoverable)
+{
+	describe(is_recoverable);
+	start_keeper();
 }
 
 static int connect_to_keeper(void)
@@ -129,7 +128,11 @@ static void assert_ended(void)
 
 static bool has_record(void)
 {
-	return !access(keeping.directory, F_OK);
+	char path[96];
+
+	snprintf(path, sizeof(path), "%s/%llu", directory,
+		 (unsigned long long)id);
+	return !access(path, F_OK);
 }
 
 static void assert_no_keeper(void)
@@ -307,6 +310,37 @@ static void test_dies_while_replaced_recoverable(void **state)
 	close(fd);
 }
 
+static uint32_t service(void)
+{
+	struct libbdus_record record;
+
+	assert_int_equal(libbdus_record_read(id, &record), 0);
+	return libbdus_record_service(&record);
+}
+
+/* After some time nothing waits for a successor any more, and others see that. */
+static void test_expires(void **state)
+{
+	(void)state;
+
+	describe(true);
+	keeping.orphan_timeout_ms = 100;
+	start_keeper();
+	assert_int_equal(service(), BDUS_SERVICE_STATE_SERVED);
+	libbdus_record_set_state(record_fd, BDUS_DEV_STATE_AVAILABLE, 1);
+	close(record_fd);
+	record_fd = -1;
+	close(line);
+	assert_ended();
+	assert_int_equal(service(), BDUS_SERVICE_STATE_ORPHAN);
+	for (int i = 0; i < TIMEOUT_MS &&
+			service() == BDUS_SERVICE_STATE_ORPHAN; ++i)
+		usleep(1000);
+	assert_int_equal(service(), BDUS_SERVICE_STATE_EXPIRED);
+	/* There is no device here. */
+	assert_no_keeper();
+}
+
 /* Whoever comes when there is no driver needs connections of his own; the device waits
  * until somebody says that he has it. */
 static void test_orphan(void **state)
@@ -368,6 +402,7 @@ int main(void)
 		TEST(test_heir_dies),
 		TEST(test_dies_while_replaced),
 		TEST(test_dies_while_replaced_recoverable),
+		TEST(test_expires),
 		TEST(test_orphan),
 		TEST(test_nonsense),
 	};
