@@ -7,7 +7,7 @@
  * protocol_ublk.c. A command is one entry of a ring that lives no longer, so that
  * there is nothing to keep, and children can give them, too: nothing here but
  * loading liburing allocates memory. Commands that the kernel may take long for are for
- * children. No locks but the one for loading.
+ * children. No locks.
  */
 
 #include <errno.h>
@@ -16,7 +16,6 @@
 
 #ifdef LIBBDUS_HAVE_UBLK
 
-#include <dlfcn.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -30,55 +29,25 @@
 
 struct libbdus_uring libbdus_uring;
 
-static const struct symbol {
-	const char *name;
-	void *place;
-} symbols[] = {
-	{ "io_uring_queue_init_params", &libbdus_uring.queue_init_params },
-	{ "io_uring_queue_exit", &libbdus_uring.queue_exit },
-	{ "io_uring_register", &libbdus_uring.call_register },
-	{ "io_uring_register_files", &libbdus_uring.register_files },
-	{ "io_uring_register_ring_fd", &libbdus_uring.register_ring_fd },
-	{ "io_uring_submit", &libbdus_uring.submit },
-	{ "io_uring_submit_and_wait", &libbdus_uring.submit_and_wait },
+static const struct libbdus_symbol list[] = {
+	{ LIBRARY, "io_uring_queue_init_params", &libbdus_uring.queue_init_params },
+	{ LIBRARY, "io_uring_queue_exit", &libbdus_uring.queue_exit },
+	{ LIBRARY, "io_uring_register", &libbdus_uring.call_register },
+	{ LIBRARY, "io_uring_register_files", &libbdus_uring.register_files },
+	{ LIBRARY, "io_uring_register_ring_fd", &libbdus_uring.register_ring_fd },
+	{ LIBRARY, "io_uring_submit", &libbdus_uring.submit },
+	{ LIBRARY, "io_uring_submit_and_wait", &libbdus_uring.submit_and_wait },
 };
 
-static int load(void)
-{
-	void *library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
-
-	if (!library) {
-		return libbdus_error(EOPNOTSUPP,
-			"The library " LIBRARY " is not installed.");
-	}
-	for (size_t i = 0; i < sizeof(symbols) / sizeof(symbols[0]); ++i) {
-		void *symbol = dlsym(library, symbols[i].name);
-
-		if (!symbol) {
-			dlclose(library);
-			return libbdus_error(EOPNOTSUPP,
-				"The library " LIBRARY " has no function %s.",
-				symbols[i].name);
-		}
-		memcpy(symbols[i].place, &symbol, sizeof(symbol));
-	}
-
-	return 0;
-}
+static struct libbdus_symbols symbols = {
+	.list = list,
+	.count = sizeof(list) / sizeof(list[0]),
+};
 
 /* Get hold of liburing, once and for all. */
 int libbdus_ublk_load(void)
 {
-	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-	static bool is_loaded;
-	int ret = 0;
-
-	pthread_mutex_lock(&lock);
-	if (!is_loaded)
-		ret = load();
-	is_loaded = !ret;
-	pthread_mutex_unlock(&lock);
-	return ret;
+	return libbdus_load(&symbols);
 }
 
 /* ---- rings ---- */

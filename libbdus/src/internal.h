@@ -409,6 +409,24 @@ int libbdus_record_next(uint64_t *dev_id);
 int libbdus_record_find(uint32_t major, uint32_t minor, uint64_t *dev_id);
 int libbdus_record_find_path(const char *path, uint64_t *dev_id);
 
+/* ---- load.c: libraries that only some backends need ---- */
+
+struct libbdus_symbol {
+	const char *library;
+	const char *name;
+	/* Where the pointer to the function goes. */
+	void *place;
+};
+
+struct libbdus_symbols {
+	const struct libbdus_symbol *list;
+	size_t count;
+	/* Of load.c. */
+	bool are_loaded;
+};
+
+int libbdus_load(struct libbdus_symbols *symbols);
+
 /* ---- child.c: what must not be done by the driver's process ---- */
 
 /* What a child says when it has ended. */

@@ -17,7 +17,6 @@
 
 #ifdef LIBBDUS_HAVE_NBD
 
-#include <dlfcn.h>
 #include <inttypes.h>
 #include <linux/nbd-netlink.h>
 #include <netlink/errno.h>
@@ -52,11 +51,7 @@ static struct {
 	__typeof__(&genlmsg_put) begin;
 } lib;
 
-static const struct symbol {
-	const char *library;
-	const char *name;
-	void *place;
-} symbols[] = {
+static const struct libbdus_symbol list[] = {
 	{ NL_LIBRARY, "nl_socket_alloc", &lib.socket_alloc },
 	{ NL_LIBRARY, "nl_socket_free", &lib.socket_free },
 	{ NL_LIBRARY, "nl_send_sync", &lib.send_sync },
@@ -71,42 +66,10 @@ static const struct symbol {
 	{ GENL_LIBRARY, "genlmsg_put", &lib.begin },
 };
 
-static int load_symbol(const struct symbol *symbol)
-{
-	void *library = dlopen(symbol->library, RTLD_NOW | RTLD_LOCAL);
-	void *found;
-
-	if (!library) {
-		return libbdus_error(EOPNOTSUPP,
-			"The library %s is not installed.", symbol->library);
-	}
-	/* It stays loaded, as long as one of its functions is used. */
-	found = dlsym(library, symbol->name);
-	if (!found) {
-		dlclose(library);
-		return libbdus_error(EOPNOTSUPP,
-			"The library %s has no function %s.", symbol->library,
-			symbol->name);
-	}
-	memcpy(symbol->place, &found, sizeof(found));
-	return 0;
-}
-
-/* Get hold of libnl, once and for all. */
-static int load(void)
-{
-	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-	static bool is_loaded;
-	int ret = 0;
-
-	pthread_mutex_lock(&lock);
-	for (size_t i = 0; i < sizeof(symbols) / sizeof(symbols[0]) &&
-	     !is_loaded && !ret; ++i)
-		ret = load_symbol(&symbols[i]);
-	is_loaded = !ret;
-	pthread_mutex_unlock(&lock);
-	return ret;
-}
+static struct libbdus_symbols symbols = {
+	.list = list,
+	.count = sizeof(list) / sizeof(list[0]),
+};
 
 /* Open a line to the module, which may load it: the kernel does so for those who
  * ask for a family by its name. */
@@ -115,7 +78,7 @@ static int open_netlink(struct nl_sock **out, int *family)
 	struct nl_sock *netlink;
 	int ret;
 
-	ret = load();
+	ret = libbdus_load(&symbols);
 	if (ret)
 		return ret;
 

@@ -25,7 +25,6 @@
 
 #define FUSE_USE_VERSION 314
 
-#include <dlfcn.h>
 #include <fcntl.h>
 #include <fuse_lowlevel.h>
 #include <inttypes.h>
@@ -76,24 +75,32 @@ static struct {
 	__typeof__(&fuse_reply_statfs) reply_statfs;
 } lib;
 
-static const struct symbol {
-	const char *name;
-	void *place;
-} symbols[] = {
-	{ "fuse_session_new", &lib.session_new },
-	{ "fuse_opt_free_args", &lib.opt_free_args },
-	{ "fuse_session_mount", &lib.session_mount },
-	{ "fuse_session_process_buf", &lib.session_process_buf },
-	{ "fuse_session_destroy", &lib.session_destroy },
-	{ "fuse_req_userdata", &lib.req_userdata },
-	{ "fuse_reply_err", &lib.reply_err },
-	{ "fuse_reply_attr", &lib.reply_attr },
-	{ "fuse_reply_entry", &lib.reply_entry },
-	{ "fuse_reply_open", &lib.reply_open },
-	{ "fuse_reply_buf", &lib.reply_buf },
-	{ "fuse_reply_write", &lib.reply_write },
-	{ "fuse_reply_statfs", &lib.reply_statfs },
+static const struct libbdus_symbol list[] = {
+	{ LIBRARY, "fuse_session_new", &lib.session_new },
+	{ LIBRARY, "fuse_opt_free_args", &lib.opt_free_args },
+	{ LIBRARY, "fuse_session_mount", &lib.session_mount },
+	{ LIBRARY, "fuse_session_process_buf", &lib.session_process_buf },
+	{ LIBRARY, "fuse_session_destroy", &lib.session_destroy },
+	{ LIBRARY, "fuse_req_userdata", &lib.req_userdata },
+	{ LIBRARY, "fuse_reply_err", &lib.reply_err },
+	{ LIBRARY, "fuse_reply_attr", &lib.reply_attr },
+	{ LIBRARY, "fuse_reply_entry", &lib.reply_entry },
+	{ LIBRARY, "fuse_reply_open", &lib.reply_open },
+	{ LIBRARY, "fuse_reply_buf", &lib.reply_buf },
+	{ LIBRARY, "fuse_reply_write", &lib.reply_write },
+	{ LIBRARY, "fuse_reply_statfs", &lib.reply_statfs },
 };
+
+static struct libbdus_symbols symbols = {
+	.list = list,
+	.count = sizeof(list) / sizeof(list[0]),
+};
+
+/* Get hold of libfuse, once and for all. */
+int libbdus_fuse_load(void)
+{
+	return libbdus_load(&symbols);
+}
 
 /* What the workers share. */
 struct stream {
@@ -125,44 +132,6 @@ struct channel {
 
 /* Of the worker that runs: libfuse has no place for it. */
 static __thread struct channel *current;
-
-static int load(void)
-{
-	void *library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
-
-	if (!library) {
-		return libbdus_error(EOPNOTSUPP,
-			"The library " LIBRARY " is not installed.");
-	}
-	for (size_t i = 0; i < sizeof(symbols) / sizeof(symbols[0]); ++i) {
-		void *symbol = dlsym(library, symbols[i].name);
-
-		if (!symbol) {
-			dlclose(library);
-			return libbdus_error(EOPNOTSUPP,
-				"The library " LIBRARY " has no function %s.",
-				symbols[i].name);
-		}
-		memcpy(symbols[i].place, &symbol, sizeof(symbol));
-	}
-
-	return 0;
-}
-
-/* Get hold of libfuse, once and for all. */
-int libbdus_fuse_load(void)
-{
-	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-	static bool is_loaded;
-	int ret = 0;
-
-	pthread_mutex_lock(&lock);
-	if (!is_loaded)
-		ret = load();
-	is_loaded = !ret;
-	pthread_mutex_unlock(&lock);
-	return ret;
-}
 
 /* ---- what libfuse calls ---- */
 
