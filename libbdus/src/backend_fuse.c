@@ -32,7 +32,6 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "internal.h"
@@ -502,7 +501,7 @@ static int open_control_of(uint64_t dev_id, const struct libbdus_record *record,
 	if (fd < 0)
 		return fd;
 	libbdus_record_name(record, name);
-	if (libbdus_loop_is_backed_by(record->numbers[LOOP_NUMBER], name) ||
+	if (libbdus_loop_is_backed_by(record->path, name) ||
 	    (!libbdus_record_read(dev_id, &now) && now.is_driven))
 		return fd;
 	close(fd);
@@ -534,30 +533,24 @@ static uint32_t count_waiting(uint64_t dev_id,
 	return length > 0 ? (uint32_t)strtoul(text, NULL, 10) : 0;
 }
 
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 /* Remove a loop device that nobody else has got meanwhile. False if clients have
  * it open for longer than that. */
-static bool remove_loop(uint32_t number, const char *name, uint64_t timeout_ms)
+static bool remove_loop(const struct libbdus_record *record, const char *name,
+			uint64_t timeout_ms)
 {
-	const struct timespec pause = { .tv_nsec = 5000000 };
-	const uint64_t end = now_ms() + timeout_ms;
+	const uint32_t number = record->numbers[LOOP_NUMBER];
+	const uint64_t end = libbdus_now_ms() + timeout_ms;
 
 	for (;;) {
-		const bool is_ours = libbdus_loop_is_backed_by(number, name);
+		const bool is_ours =
+			libbdus_loop_is_backed_by(record->path, name);
 
-		if (!is_ours && (libbdus_loop_is_bound(number) ||
+		if (!is_ours && (libbdus_loop_is_bound(record->path) ||
 				 libbdus_loop_remove(number) != -EBUSY))
 			return true;
-		if (now_ms() >= end)
+		if (libbdus_now_ms() >= end)
 			return false;
-		nanosleep(&pause, NULL);
+		libbdus_pause();
 	}
 }
 
@@ -570,7 +563,6 @@ static int take_apart(uint64_t dev_id, uint64_t timeout_ms)
 {
 	struct libbdus_record record;
 	char name[LIBBDUS_RECORD_NAME_SIZE];
-	uint32_t number;
 	int lock;
 	int ret;
 
@@ -585,16 +577,15 @@ static int take_apart(uint64_t dev_id, uint64_t timeout_ms)
 		return 0;
 	}
 
-	number = record.numbers[LOOP_NUMBER];
 	libbdus_record_name(&record, name);
 	if (record.state != BDUS_DEV_STATE_TERMINATED) {
 		abort_device(dev_id, &record);
 		libbdus_record_set_terminated(dev_id);
 	}
 	/* Once more does no harm, if somebody was interrupted here. */
-	if (timeout_ms && libbdus_loop_is_backed_by(number, name))
-		libbdus_loop_clear(number);
-	if (remove_loop(number, name, timeout_ms))
+	if (timeout_ms && libbdus_loop_is_backed_by(record.path, name))
+		libbdus_loop_clear(record.path);
+	if (remove_loop(&record, name, timeout_ms))
 		libbdus_record_remove(dev_id);
 
 	close(lock);
@@ -612,12 +603,6 @@ static void fuse_stop(const struct libbdus_session *session)
 static void fuse_mark_successful(const struct libbdus_session *session)
 {
 	(void)session;
-}
-
-static void close_if_open(int fd)
-{
-	if (fd >= 0)
-		close(fd);
 }
 
 /* Take the device apart after its driver, unless somebody else does. */
@@ -646,11 +631,11 @@ static void fuse_close(struct libbdus_session *session)
 		return;
 
 	libbdus_loop_release(&fuse->loop);
-	close_if_open(fuse->mount_fd);
-	close_if_open(fuse->abort_fd);
+	libbdus_close(&fuse->mount_fd);
+	libbdus_close(&fuse->abort_fd);
 	if (fuse->record_fd >= 0)
 		end_device(session->device.seqnum);
-	close_if_open(fuse->record_fd);
+	libbdus_close(&fuse->record_fd);
 	free(fuse);
 }
 
@@ -695,7 +680,7 @@ static int fuse_flush(uint64_t dev_id)
 	}
 	if (!(record.device.operations & KBDUS_OP_WRITE_LIKE))
 		return 0;
-	return libbdus_loop_flush(record.path);
+	return libbdus_disk_flush(record.path);
 }
 
 static int fuse_destroy(uint64_t dev_id)
@@ -732,7 +717,7 @@ static int fuse_get_info(uint64_t dev_id, struct bdus_dev_info *info)
 	snprintf(info->path, sizeof(info->path), "%s", record.path);
 	snprintf(info->backend, sizeof(info->backend), "%s", record.backend);
 	info->sessions = 1;
-	info->requests = libbdus_loop_count(record.numbers[LOOP_NUMBER]);
+	info->requests = libbdus_disk_count_answered(record.path);
 	info->requests_with_driver_now = count_waiting(dev_id, &record);
 	info->requests += info->requests_with_driver_now;
 	return 0;

@@ -70,13 +70,6 @@
 /* Meanings of struct libbdus_record::numbers. */
 enum { NBD_NUMBER };
 
-static void close_if_open(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -1;
-}
-
 /* ---- open ---- */
 
 static int nbd_open(struct libbdus_session *session)
@@ -227,8 +220,6 @@ static void tell_keeper(const struct nbd_device *device, char word)
 
 static int begin_protocol(struct libbdus_session *session)
 {
-	snprintf(session->path, sizeof(session->path), "/dev/nbd%" PRIu32,
-		 session->device.index);
 	session->payload_size = NBD_PAYLOAD_SIZE;
 	return libbdus_protocol_nbd.begin(session, NULL);
 }
@@ -303,34 +294,16 @@ static bool is_recorded(uint32_t number)
  * time finds. */
 static int find_number(uint64_t mark, uint32_t *number)
 {
-	char path[64];
+	char path[LIBBDUS_PATH_SIZE];
 
 	for (uint64_t i = 0; i < NUMBER_COUNT; ++i) {
 		*number = FIRST_NUMBER + (uint32_t)((mark + i) % NUMBER_COUNT);
-		snprintf(path, sizeof(path), "/sys/block/nbd%" PRIu32, *number);
-		if (access(path, F_OK) && !is_recorded(*number))
+		snprintf(path, sizeof(path), NBD_NODE_FORMAT, *number);
+		if (!libbdus_disk_exists(path) && !is_recorded(*number))
 			return 0;
 	}
 	return libbdus_error(ENOSPC,
 			     "There are too many network block devices.");
-}
-
-static bool read_sysfs(uint32_t number, const char *name, char *text,
-		       size_t size)
-{
-	char path[128];
-	ssize_t length;
-	int fd;
-
-	snprintf(path, sizeof(path), "/sys/block/nbd%" PRIu32 "/%s", number,
-		 name);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	length = read(fd, text, size - 1);
-	close(fd);
-	text[length > 0 ? length : 0] = '\0';
-	return length > 0;
 }
 
 static int order_device(const struct libbdus_session *session,
@@ -360,30 +333,25 @@ static int look_at_device(struct libbdus_session *session)
 {
 	struct kbdus_device_config *device = &session->device;
 	const struct nbd_device *own = session->holding;
-	char text[32];
 
 	if (!libbdus_nbd_is_ours(&own->keeping)) {
 		return libbdus_error(EOPNOTSUPP,
 			"The kernel's module nbd is too old.");
 	}
-	if (!read_sysfs(device->index, "dev", text, sizeof(text)) ||
-	    sscanf(text, "%" SCNu32 ":%" SCNu32, &device->major,
-		   &device->minor) != 2) {
-		return libbdus_error(EIO, "Failed to look at nbd%" PRIu32,
-				     (uint32_t)device->index);
-	}
+	if (!libbdus_disk_get_numbers(session->path, &device->major,
+				      &device->minor))
+		return libbdus_error(EIO, "Failed to look at %s",
+				     session->path);
 	return 0;
 }
 
-/* Say what became known of the device. */
-static int write_record(const struct libbdus_session *session,
-			struct libbdus_record *record)
+static void set_number(struct libbdus_session *session,
+		       struct libbdus_record *record, uint32_t number)
 {
-	record->device = session->device;
-	record->numbers[NBD_NUMBER] = session->device.index;
-	snprintf(record->path, sizeof(record->path), "/dev/nbd%" PRIu32,
-		 session->device.index);
-	return libbdus_record_write(record);
+	session->device.index = number;
+	snprintf(session->path, sizeof(session->path), NBD_NODE_FORMAT, number);
+	record->numbers[NBD_NUMBER] = number;
+	memcpy(record->path, session->path, sizeof(record->path));
 }
 
 /* Make the device, after somebody was found that will see to its end. */
@@ -495,7 +463,7 @@ static void describe_looking(const struct kbdus_device_config *device,
 				       KBDUS_DEVICE_F_NO_PARTITIONS,
 		.settings = { { .text = "" }, { .text = "none" } },
 	};
-	snprintf(looking->path, sizeof(looking->path), "/dev/nbd%" PRIu32,
+	snprintf(looking->path, sizeof(looking->path), NBD_NODE_FORMAT,
 		 device->index);
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); ++i)
 		snprintf(looking->settings[i].path,
@@ -554,7 +522,7 @@ static int end_child(struct nbd_device *device, struct libbdus_outcome *outcome)
 {
 	const struct libbdus_child child = device->child;
 
-	close_if_open(&device->go_fd);
+	libbdus_close(&device->go_fd);
 	device->child.fd = -1;
 	return libbdus_child_end(&child, outcome);
 }
@@ -603,14 +571,16 @@ static int nbd_create(struct libbdus_session *session)
 	ret = find_number(record.mark, &number);
 	if (ret)
 		return ret;
-	session->device.index = number;
+	set_number(session, &record, number);
+	record.device = session->device;
 	/* So that the device can be found even if we are killed on the way. */
-	ret = write_record(session, &record);
+	ret = libbdus_record_write(&record);
 	describe_keeping(&record, &device->keeping);
 	if (!ret)
 		ret = make_device(session);
+	record.device = session->device;
 	if (!ret)
-		ret = write_record(session, &record);
+		ret = libbdus_record_write(&record);
 	if (ret)
 		return ret;
 
@@ -648,12 +618,11 @@ static int read_drivable(uint64_t dev_id, struct libbdus_record *record)
 static int await_drivable(const struct libbdus_session *session,
 			  uint64_t dev_id, struct libbdus_record *record)
 {
-	const struct timespec pause = { .tv_nsec = 10000000 };
 	int ret;
 
 	while ((ret = read_drivable(dev_id, record)) == -EBUSY &&
 	       session->wait_until_available) {
-		if (nanosleep(&pause, NULL)) {
+		if (!libbdus_pause()) {
 			return libbdus_error_with_errno(EINTR,
 				"Failed to take over device %" PRIu64, dev_id);
 		}
@@ -681,16 +650,10 @@ static bool is_connected(int fd)
 	return poll(&state, 1, 0) == 0;
 }
 
-static uint64_t now_ms(void)
-{
-	return libbdus_nbd_now() / 1000000;
-}
-
 /* Give the kernel a connection in place of one that has ended, or is about to. */
 static int reconnect(struct libbdus_session *session)
 {
-	const struct timespec pause = { .tv_nsec = 5000000 };
-	const uint64_t end = now_ms() + RECONNECT_TIMEOUT_MS;
+	const uint64_t end = libbdus_now_ms() + RECONNECT_TIMEOUT_MS;
 	struct nbd_device *device = session->holding;
 	int kernel_fds[NBD_CONNECTIONS];
 	const struct nbd_order order = {
@@ -714,8 +677,8 @@ static int reconnect(struct libbdus_session *session)
 		close(kernel_fds[0]);
 		if (ret || is_connected(device->fds[0]))
 			return ret;
-		nanosleep(&pause, NULL);
-	} while (now_ms() < end);
+		libbdus_pause();
+	} while (libbdus_now_ms() < end);
 
 	return libbdus_error(EIO,
 		"The kernel does not see that the former driver of nbd%" PRIu32
@@ -870,6 +833,7 @@ static int nbd_attach(struct libbdus_session *session, uint64_t dev_id)
 
 	device = session->holding;
 	session->device = record.device;
+	memcpy(session->path, record.path, sizeof(session->path));
 	describe_keeping(&record, &device->keeping);
 	keeper_fd = libbdus_nbd_keeper_connect(dev_id);
 	if (keeper_fd >= 0) {
@@ -922,14 +886,14 @@ static void nbd_close(struct libbdus_session *session)
 		return;
 
 	/* Others see that we are gone when the device has been left. */
-	close_if_open(&device->go_fd);
+	libbdus_close(&device->go_fd);
 	close_connections(device);
 	if (device->line_fd >= 0)
 		leave_to_keeper(device);
 	else if (device->record_fd >= 0 && session->is_unfinished)
 		libbdus_record_remove(session->device.seqnum);
-	close_if_open(&device->line_fd);
-	close_if_open(&device->record_fd);
+	libbdus_close(&device->line_fd);
+	libbdus_close(&device->record_fd);
 	/* Its device fails by now, so that this ends. */
 	if (device->child.fd >= 0)
 		end_child(device, &outcome);
@@ -1037,7 +1001,7 @@ static int nbd_flush(uint64_t dev_id)
 	}
 	if (!(record.device.operations & KBDUS_OP_WRITE_LIKE))
 		return 0;
-	return libbdus_loop_flush(record.path);
+	return libbdus_disk_flush(record.path);
 }
 
 static int nbd_terminate_driver(uint64_t dev_id)
@@ -1050,23 +1014,10 @@ static int nbd_terminate_driver(uint64_t dev_id)
 	return ret;
 }
 
-/* Count the requests that were answered so far, and those that were not. */
-static void count_requests(uint32_t number, struct bdus_dev_info *info)
+static void count_requests(const char *path, struct bdus_dev_info *info)
 {
-	uint64_t reads = 0, writes = 0, discards = 0, flushes = 0;
-	uint32_t reading = 0, writing = 0;
-	char text[512];
-
-	if (read_sysfs(number, "stat", text, sizeof(text)))
-		sscanf(text,
-		       "%" SCNu64 " %*u %*u %*u %" SCNu64
-		       " %*u %*u %*u %*u %*u %*u %" SCNu64
-		       " %*u %*u %*u %" SCNu64,
-		       &reads, &writes, &discards, &flushes);
-	if (read_sysfs(number, "inflight", text, sizeof(text)))
-		sscanf(text, "%" SCNu32 " %" SCNu32, &reading, &writing);
-	info->requests_with_driver_now = reading + writing;
-	info->requests = reads + writes + discards + flushes +
+	info->requests_with_driver_now = libbdus_disk_count_waiting(path);
+	info->requests = libbdus_disk_count_answered(path) +
 			 info->requests_with_driver_now;
 }
 
@@ -1092,7 +1043,7 @@ static int nbd_get_info(uint64_t dev_id, struct bdus_dev_info *info)
 	info->sessions = 1;
 	describe_keeping(&record, &keeping);
 	if (libbdus_nbd_is_ours(&keeping))
-		count_requests(keeping.number, info);
+		count_requests(record.path, info);
 	return 0;
 }
 

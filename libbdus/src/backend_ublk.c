@@ -35,7 +35,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "ublk.h"
@@ -65,29 +64,6 @@ enum { STEP_RING, STEP_WAIT, STEP_START };
 
 /* What the starter waits for. */
 enum { EVENT_HANGUP = 1, EVENT_STARTED };
-
-static void close_if_open(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -1;
-}
-
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
-/* False if a signal came meanwhile. */
-static bool pause_a_moment(void)
-{
-	const struct timespec pause = { .tv_nsec = 5000000 };
-
-	return !nanosleep(&pause, NULL);
-}
 
 /* ---- open ---- */
 
@@ -323,7 +299,7 @@ static int make_device(struct libbdus_session *session,
  * moment to be gone. */
 static int open_requests(const struct libbdus_session *session)
 {
-	const uint64_t end = now_ms() + KERNEL_TIMEOUT_MS;
+	const uint64_t end = libbdus_now_ms() + KERNEL_TIMEOUT_MS;
 	struct libbdus_ublk *ublk = session->holding;
 	char path[LIBBDUS_PATH_SIZE];
 	int fd;
@@ -333,7 +309,7 @@ static int open_requests(const struct libbdus_session *session)
 		fd = open(path, O_RDWR | O_CLOEXEC);
 	} while (fd < 0 && (errno == EBUSY || errno == EINTR ||
 			    errno == ENOENT) &&
-		 now_ms() < end && (pause_a_moment() || true));
+		 libbdus_now_ms() < end && (libbdus_pause() || true));
 
 	if (fd < 0)
 		return libbdus_error_with_errno(errno, "Failed to open %s",
@@ -438,27 +414,19 @@ static int begin_starting(const struct libbdus_session *session,
 
 static void let_go(struct libbdus_ublk *ublk)
 {
-	close_if_open(&ublk->go_fds[0]);
-	close_if_open(&ublk->go_fds[1]);
+	libbdus_close(&ublk->go_fds[0]);
+	libbdus_close(&ublk->go_fds[1]);
 }
 
 /* The numbers of the node are known only when it is there. */
 static void get_node(struct libbdus_session *session)
 {
 	const struct libbdus_ublk *ublk = session->holding;
-	char path[64];
-	FILE *file;
 
-	snprintf(path, sizeof(path), "/sys/block/ublkb%" PRIu32 "/dev",
-		 ublk->number);
-	file = fopen(path, "re");
-	if (!file)
-		return;
-	if (fscanf(file, "%" SCNu32 ":%" SCNu32, &session->device.major,
-		   &session->device.minor) == 2)
+	if (libbdus_disk_get_numbers(session->path, &session->device.major,
+				     &session->device.minor))
 		libbdus_record_set_node(ublk->record_fd, session->device.major,
 					session->device.minor);
-	fclose(file);
 }
 
 /* The starter has ended: say what became of the device. Called by protocol_ublk.c in the
@@ -609,7 +577,7 @@ static int await_available(const struct libbdus_session *session,
 				"The device with id %" PRIu64
 				" is not yet available.", dev_id);
 		}
-		if (!pause_a_moment())
+		if (!libbdus_pause())
 			return libbdus_error_with_errno(EINTR, "Interrupted");
 	}
 	if (!ret && record.state == BDUS_DEV_STATE_TERMINATED)
@@ -631,7 +599,7 @@ static void kill_driver(uint64_t dev_id)
 static int succeed(const struct libbdus_session *session,
 		   struct libbdus_ublk *ublk, uint64_t dev_id)
 {
-	const uint64_t end = now_ms() + (session->leave_timeout_ms ?
+	const uint64_t end = libbdus_now_ms() + (session->leave_timeout_ms ?
 						 session->leave_timeout_ms :
 						 LEAVE_TIMEOUT_MS);
 	int ret;
@@ -639,9 +607,9 @@ static int succeed(const struct libbdus_session *session,
 	while ((ret = libbdus_record_claim(dev_id, LIBBDUS_RECORD_DRIVER,
 					  &ublk->record_fd)) == -EBUSY) {
 		libbdus_record_ask_to_stop(dev_id);
-		if (now_ms() >= end)
+		if (libbdus_now_ms() >= end)
 			kill_driver(dev_id);
-		if (!pause_a_moment())
+		if (!libbdus_pause())
 			return libbdus_error_with_errno(EINTR, "Interrupted");
 	}
 	return ret;
@@ -654,7 +622,7 @@ static int succeed(const struct libbdus_session *session,
  */
 static int start_recovery(const struct libbdus_session *session, uint64_t mark)
 {
-	const uint64_t end = now_ms() + KERNEL_TIMEOUT_MS;
+	const uint64_t end = libbdus_now_ms() + KERNEL_TIMEOUT_MS;
 	const struct libbdus_ublk *ublk = session->holding;
 	struct ublksrv_ctrl_dev_info info;
 	int ret;
@@ -670,9 +638,9 @@ static int start_recovery(const struct libbdus_session *session, uint64_t mark)
 				      ublk->number, NULL, 0);
 		if (!ret || ret == -EINVAL)
 			return 0;
-		if (ret != -EBUSY || now_ms() >= end)
+		if (ret != -EBUSY || libbdus_now_ms() >= end)
 			break;
-		pause_a_moment();
+		libbdus_pause();
 	}
 
 	if (ret == -EBUSY) {
@@ -824,12 +792,12 @@ static int remove_device(int control_fd, uint32_t number)
 
 static bool stops_serving(uint64_t dev_id, uint64_t timeout_ms)
 {
-	const uint64_t end = now_ms() + timeout_ms;
+	const uint64_t end = libbdus_now_ms() + timeout_ms;
 
 	while (libbdus_record_is_serving(dev_id)) {
-		if (now_ms() >= end)
+		if (libbdus_now_ms() >= end)
 			return false;
-		pause_a_moment();
+		libbdus_pause();
 	}
 	return true;
 }
@@ -937,13 +905,13 @@ static void ublk_close(struct libbdus_session *session)
 
 	libbdus_error_save(&error);
 	if (ublk) {
-		close_if_open(&ublk->char_fd);
-		close_if_open(&ublk->stop_fds[0]);
-		close_if_open(&ublk->stop_fds[1]);
+		libbdus_close(&ublk->char_fd);
+		libbdus_close(&ublk->stop_fds[0]);
+		libbdus_close(&ublk->stop_fds[1]);
 		abandon_starting(ublk);
 		if (ublk->record_fd >= 0)
 			end_device(session);
-		close_if_open(&ublk->record_fd);
+		libbdus_close(&ublk->record_fd);
 		pthread_cond_destroy(&ublk->gate.changed);
 		pthread_mutex_destroy(&ublk->gate.lock);
 		free(ublk);
@@ -989,7 +957,7 @@ static int ublk_flush(uint64_t dev_id)
 	}
 	if (!(record.device.operations & KBDUS_OP_WRITE_LIKE))
 		return 0;
-	return libbdus_loop_flush(record.path);
+	return libbdus_disk_flush(record.path);
 }
 
 static int ublk_destroy(uint64_t dev_id)
@@ -1007,52 +975,11 @@ static int ublk_terminate_driver(uint64_t dev_id)
 	return ret;
 }
 
-static FILE *open_sysfs(uint32_t number, const char *name)
-{
-	char path[64];
-
-	snprintf(path, sizeof(path), "/sys/block/ublkb%" PRIu32 "/%s", number,
-		 name);
-	return fopen(path, "re");
-}
-
-/* Count the requests that were answered so far. */
-static uint64_t count_answered(uint32_t number)
-{
-	uint64_t reads = 0, writes = 0, discards = 0, flushes = 0;
-	FILE *file = open_sysfs(number, "stat");
-
-	if (!file)
-		return 0;
-	if (fscanf(file,
-		   "%" SCNu64 " %*u %*u %*u %" SCNu64
-		   " %*u %*u %*u %*u %*u %*u %" SCNu64
-		   " %*u %*u %*u %" SCNu64,
-		   &reads, &writes, &discards, &flushes) < 2)
-		reads = writes = 0;
-	fclose(file);
-	return reads + writes + discards + flushes;
-}
-
-/* Count those that the driver has not answered. */
-static uint32_t count_waiting(uint32_t number)
-{
-	uint32_t reads = 0, writes = 0;
-	FILE *file = open_sysfs(number, "inflight");
-
-	if (!file)
-		return 0;
-	if (fscanf(file, "%" SCNu32 " %" SCNu32, &reads, &writes) != 2)
-		reads = writes = 0;
-	fclose(file);
-	return reads + writes;
-}
-
 static int ublk_get_info(uint64_t dev_id, struct bdus_dev_info *info)
 {
 	struct kbdus_device_info found = { .state = 0 };
 	struct libbdus_record record;
-	uint32_t number, waiting;
+	uint32_t waiting;
 	int ret = read_record(dev_id, &record);
 
 	if (ret)
@@ -1067,13 +994,12 @@ static int ublk_get_info(uint64_t dev_id, struct bdus_dev_info *info)
 	libbdus_info_translate(&found, info);
 	snprintf(info->path, sizeof(info->path), "%s", record.path);
 	snprintf(info->backend, sizeof(info->backend), "%s", record.backend);
-	number = record.numbers[NUMBER];
-	waiting = count_waiting(number);
+	waiting = libbdus_disk_count_waiting(record.path);
 	if (record.is_driven)
 		info->requests_with_driver_now = waiting;
 	else
 		info->requests_queued_now = waiting;
-	info->requests = count_answered(number) + waiting;
+	info->requests = libbdus_disk_count_answered(record.path) + waiting;
 	return 0;
 }
 

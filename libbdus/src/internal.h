@@ -409,6 +409,25 @@ int libbdus_record_next(uint64_t *dev_id);
 int libbdus_record_find(uint32_t major, uint32_t minor, uint64_t *dev_id);
 int libbdus_record_find_path(const char *path, uint64_t *dev_id);
 
+/* ---- system.c: time and descriptors ---- */
+
+uint64_t libbdus_now_ns(void);
+uint64_t libbdus_now_ms(void);
+bool libbdus_pause(void);
+void libbdus_close(int *fd);
+
+/* ---- disk.c: what the kernel says of block devices ---- */
+
+int libbdus_disk_open(const char *path, const char *attribute, int flags);
+bool libbdus_disk_read(const char *path, const char *attribute, char *text,
+		       size_t size);
+bool libbdus_disk_exists(const char *path);
+bool libbdus_disk_get_numbers(const char *path, uint32_t *major,
+			      uint32_t *minor);
+uint64_t libbdus_disk_count_answered(const char *path);
+uint32_t libbdus_disk_count_waiting(const char *path);
+int libbdus_disk_flush(const char *path);
+
 /* ---- load.c: libraries that only some backends need ---- */
 
 struct libbdus_symbol {
@@ -479,12 +498,10 @@ int libbdus_loop_probe(void);
 int libbdus_loop_find(uint32_t *number);
 int libbdus_loop_reserve(uint32_t number, struct libbdus_loop *loop);
 void libbdus_loop_release(struct libbdus_loop *loop);
-bool libbdus_loop_is_backed_by(uint32_t number, const char *name);
-bool libbdus_loop_is_bound(uint32_t number);
-void libbdus_loop_clear(uint32_t number);
+bool libbdus_loop_is_backed_by(const char *path, const char *name);
+bool libbdus_loop_is_bound(const char *path);
+void libbdus_loop_clear(const char *path);
 int libbdus_loop_remove(uint32_t number);
-int libbdus_loop_flush(const char *path);
-uint64_t libbdus_loop_count(uint32_t number);
 
 /* ---- backend_fuse.c, protocol_fuse.c: files in user space ---- */
 

@@ -33,7 +33,6 @@
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 /* It has its own idea of struct iovec in some versions, so after the others. */
@@ -58,48 +57,16 @@
 /* Descriptors of a keeper, after those of the connections. */
 enum { LINE = NBD_CONNECTIONS, LISTENER };
 
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
-static void sleep_a_little(void)
-{
-	const struct timespec pause = { .tv_nsec = 5000000 };
-
-	nanosleep(&pause, NULL);
-}
-
 /* ---- the end of a device ---- */
 
 /* Whether the kernel's device is the one that was made, be it without a driver. */
 bool libbdus_nbd_is_ours(const struct nbd_keeping *keeping)
 {
-	char path[64], text[64] = "";
-	ssize_t length;
-	int fd;
+	char path[LIBBDUS_PATH_SIZE], text[64];
 
-	snprintf(path, sizeof(path), "/sys/block/nbd%" PRIu32 "/backend",
-		 keeping->number);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	length = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	text[length > 0 ? length : 0] = '\0';
-	text[strcspn(text, "\n")] = '\0';
-	return !strcmp(text, keeping->identifier);
-}
-
-static bool exists(const char *format, uint32_t number)
-{
-	char path[64];
-
-	snprintf(path, sizeof(path), format, number);
-	return !access(path, F_OK);
+	snprintf(path, sizeof(path), NBD_NODE_FORMAT, keeping->number);
+	return libbdus_disk_read(path, "backend", text, sizeof(text)) &&
+	       !strcmp(text, keeping->identifier);
 }
 
 /* Have the kernel do what a message says, and wait until it has. */
@@ -125,20 +92,20 @@ static void tell_kernel(const struct nbd_message *message)
 /* Wait until the device is gone. False if clients keep it for longer. */
 static bool await_removal(const struct nbd_keeping *keeping)
 {
-	const uint64_t end = now_ms() + REMOVE_TIMEOUT_MS;
+	const uint64_t end = libbdus_now_ms() + REMOVE_TIMEOUT_MS;
+	char path[LIBBDUS_PATH_SIZE];
 	uint64_t node_end;
 
-	while (libbdus_nbd_is_ours(keeping) ||
-	       exists("/sys/block/nbd%" PRIu32, keeping->number)) {
-		if (now_ms() >= end)
+	snprintf(path, sizeof(path), NBD_NODE_FORMAT, keeping->number);
+	while (libbdus_disk_exists(path)) {
+		if (libbdus_now_ms() >= end)
 			return !libbdus_nbd_is_ours(keeping);
-		sleep_a_little();
+		libbdus_pause();
 	}
 
-	node_end = now_ms() + NODE_TIMEOUT_MS;
-	while (exists("/dev/nbd%" PRIu32, keeping->number) &&
-	       now_ms() < node_end)
-		sleep_a_little();
+	node_end = libbdus_now_ms() + NODE_TIMEOUT_MS;
+	while (!access(path, F_OK) && libbdus_now_ms() < node_end)
+		libbdus_pause();
 	return true;
 }
 
@@ -217,7 +184,7 @@ static void be_alone(struct keeper *keeper)
 
 	end_connections(keeper);
 	keeper->deadline = keeping->orphan_timeout_ms ?
-				   now_ms() + keeping->orphan_timeout_ms : 0;
+				   libbdus_now_ms() + keeping->orphan_timeout_ms : 0;
 }
 
 /* Without an heir, that is how it stays. */
@@ -387,7 +354,7 @@ static void expire(struct keeper *keeper)
 
 static int next_timeout(const struct keeper *keeper)
 {
-	const uint64_t now = now_ms();
+	const uint64_t now = libbdus_now_ms();
 	uint64_t timeout = CHECK_MS;
 
 	if (!keeper->is_alone || keeper->heir >= 0)
@@ -400,7 +367,7 @@ static int next_timeout(const struct keeper *keeper)
 /* See to a device that nobody drives. */
 static void look_after_orphan(struct keeper *keeper)
 {
-	if (keeper->deadline && now_ms() >= keeper->deadline)
+	if (keeper->deadline && libbdus_now_ms() >= keeper->deadline)
 		expire(keeper);
 	/* Somebody else may have taken it apart. */
 	if (!libbdus_nbd_is_ours(keeper->keeping))

@@ -158,6 +158,8 @@ int libbdus_nbd_netlink_prepare(struct nbd_keeping *keeping);
 
 /* ---- backend_nbd.c ---- */
 
+#define NBD_NODE_FORMAT "/dev/nbd%" PRIu32
+
 /* Its struct libbdus_session::holding. */
 struct nbd_device {
 	/* The record's, which says that there is a driver; -1 if none. */
@@ -301,7 +303,6 @@ struct nbd_channel {
 	unsigned int unmeasured;
 };
 
-uint64_t libbdus_nbd_now(void);
 void libbdus_nbd_notify(struct nbd_channel *channel, uint32_t notice);
 int libbdus_nbd_receive(struct nbd_stream *stream, struct nbd_channel *channel);
 void libbdus_nbd_leave(struct nbd_stream *stream);

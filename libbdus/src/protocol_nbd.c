@@ -342,7 +342,7 @@ static void begin_measuring(struct nbd_channel *channel)
 	channel->began = 0;
 	if (channel->unmeasured-- == 0) {
 		channel->unmeasured = MEASURED_EACH - 1;
-		channel->began = libbdus_nbd_now();
+		channel->began = libbdus_now_ns();
 	}
 }
 
@@ -432,7 +432,7 @@ static int exchange(struct nbd_stream *stream, struct nbd_channel *channel,
 		    int error)
 {
 	const uint64_t duration =
-		channel->began ? libbdus_nbd_now() - channel->began : 0;
+		channel->began ? libbdus_now_ns() - channel->began : 0;
 	int ret = 0;
 
 	pthread_mutex_lock(&stream->lock);

@@ -237,13 +237,13 @@ static void begin_measuring(struct uds_channel *channel)
 	channel->began = 0;
 	if (channel->unmeasured-- == 0) {
 		channel->unmeasured = MEASURED_EACH - 1;
-		channel->began = libbdus_uds_now();
+		channel->began = libbdus_now_ns();
 	}
 }
 
 static uint64_t end_measuring(const struct uds_channel *channel)
 {
-	return channel->began ? libbdus_uds_now() - channel->began : 0;
+	return channel->began ? libbdus_now_ns() - channel->began : 0;
 }
 
 /* Answer a request, if there is one, and wait for the next. */

@@ -32,14 +32,6 @@
 /* How long the watcher lets a single callback go on. */
 #define PATIENCE_NS 1000000
 
-uint64_t libbdus_nbd_now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
-}
-
 void libbdus_nbd_notify(struct nbd_channel *channel, uint32_t notice)
 {
 	channel->has_notice = true;
@@ -351,7 +343,7 @@ static bool is_unattended(const struct nbd_stream *stream)
 
 static void wait_as_watcher(struct nbd_stream *stream, bool may_park)
 {
-	const uint64_t end = libbdus_nbd_now() + PATIENCE_NS;
+	const uint64_t end = libbdus_now_ns() + PATIENCE_NS;
 	const struct timespec time = {
 		.tv_sec = (time_t)(end / 1000000000),
 		.tv_nsec = (long)(end % 1000000000),

@@ -33,7 +33,6 @@
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "internal.h"
@@ -537,14 +536,12 @@ uint32_t libbdus_record_service(const struct libbdus_record *record)
 /* Wait for a lock, but not for one whose holder is stopped. */
 static int lock_in_time(int fd)
 {
-	const struct timespec pause = { .tv_nsec = 5000000 };
-
 	for (int i = 0; i < LOCK_ATTEMPTS; ++i) {
 		if (!flock(fd, LOCK_EX | LOCK_NB))
 			return 0;
 		if (errno != EWOULDBLOCK)
 			return -1;
-		nanosleep(&pause, NULL);
+		libbdus_pause();
 	}
 
 	errno = EBUSY;

@@ -99,7 +99,6 @@ struct uds_channel {
 
 /* ---- uds_receive.c ---- */
 
-uint64_t libbdus_uds_now(void);
 int libbdus_uds_receive(const struct libbdus_session *session,
 			struct uds_channel *channel,
 			struct kbdusuds_request *header);

@@ -145,14 +145,6 @@ static enum progress look(const struct uds_stream *stream,
 	return header->payload_size > SMALL_PAYLOAD ? BEGUN : TOO_LITTLE;
 }
 
-uint64_t libbdus_uds_now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
-}
-
 static bool is_unattended(const struct uds_stream *stream)
 {
 	return !stream->is_reading || stream->start < stream->end ||
@@ -161,7 +153,7 @@ static bool is_unattended(const struct uds_stream *stream)
 
 static void wait_as_watcher(struct uds_stream *stream, bool may_park)
 {
-	const uint64_t end = libbdus_uds_now() + PATIENCE_NS;
+	const uint64_t end = libbdus_now_ns() + PATIENCE_NS;
 	const struct timespec time = {
 		.tv_sec = (time_t)(end / 1000000000),
 		.tv_nsec = (long)(end % 1000000000),
