@@ -6,17 +6,13 @@
  *
  *     client -> /dev/loopN -> loop worker -> FUSE connection -> protocol_fuse.c
  *
- * Called by run.c, and by manage.c from any process. The file is the only one of
- * a FUSE mount that is in no name space: nobody can come across it, nothing has to
- * be unmounted, and it is gone when neither driver nor loop device has it any more.
- * The loop device does direct I/O and the file is not cached, so that the one page
- * cache is the device's.
+ * Called by run.c. The file is the only one of a FUSE mount, see connection_fuse.c. The
+ * loop device does direct I/O and the file is not cached, so that the one page cache is
+ * the device's.
  *
- * Who ends a device ends the connection first: from then on nothing can wait for
- * the driver, and the rest needs only the kernel. A driver that dies ends it by
- * dying. What is left then is the loop device, on which everything fails, and the
- * record by which it is found. Whoever takes a device apart has the record locked.
- * Owns struct libbdus_fuse from create to close.
+ * A driver that dies ends the connection by dying. What is left then is the loop device,
+ * on which everything fails, and the record by which it is found; for that see
+ * manage_fuse.c. Owns struct libbdus_fuse from create to close.
  */
 
 #include <errno.h>
@@ -24,13 +20,11 @@
 #include <inttypes.h>
 #include <linux/fs.h>
 #include <linux/loop.h>
-#include <linux/mount.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -47,12 +41,6 @@
  * does, however the segments lie, which is at multiples of 512 bytes.
  */
 #define UNCUT_SIZE (128 * 1024)
-
-/* How long to wait for those that have a device open for a moment, like udev. */
-#define REMOVE_TIMEOUT_MS 2000
-
-/* Meanings of struct libbdus_record::numbers. */
-enum { LOOP_NUMBER, CONNECTION };
 
 /* Steps of the child that attaches a loop device. */
 enum { STEP_OPEN, STEP_CONFIGURE, STEP_ADJUST };
@@ -125,86 +113,6 @@ static void adjust(struct kbdus_device_config *device)
 		device->max_outstanding_requests = QUEUE_DEPTH;
 }
 
-static long set_option(int context, const char *key, const char *value)
-{
-	return syscall(SYS_fsconfig, context,
-		       value ? FSCONFIG_SET_STRING : FSCONFIG_SET_FLAG, key,
-		       value, 0);
-}
-
-/* Mount a file system with these options, in no name space. */
-static int mount_nowhere(const char *type, const char *const options[][2],
-			 size_t count)
-{
-	const int context = (int)syscall(SYS_fsopen, type, FSOPEN_CLOEXEC);
-	long ret = 0;
-	int err;
-
-	if (context < 0)
-		return -errno;
-	for (size_t i = 0; i < count && !ret; ++i)
-		ret = set_option(context, options[i][0], options[i][1]);
-	if (!ret)
-		ret = syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, NULL,
-			      NULL, 0);
-	if (!ret)
-		ret = syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, 0);
-
-	err = errno;
-	close(context);
-	return ret < 0 ? -err : (int)ret;
-}
-
-static int mount_fuse(const struct libbdus_session *session)
-{
-	char fd[16], max_read[16];
-	const char *const options[][2] = {
-		{ "source", "bdus" },
-		{ "subtype", "bdus" },
-		{ "fd", fd },
-		{ "rootmode", "40000" },
-		{ "user_id", "0" },
-		{ "group_id", "0" },
-		{ "max_read", max_read },
-		/* The driver may have dropped its privileges when it opens the
-		 * file. */
-		{ "allow_other", NULL },
-	};
-
-	snprintf(fd, sizeof(fd), "%d", session->fd);
-	snprintf(max_read, sizeof(max_read), "%" PRIu32,
-		 libbdus_fuse_transfer_size(&session->device));
-	return mount_nowhere("fuse", options,
-			     sizeof(options) / sizeof(options[0]));
-}
-
-/* Open a file of a connection, by which it can be watched and ended. It is about
- * that one only, whichever has the number later. */
-static int open_control(uint32_t connection, const char *file, int flags)
-{
-	char name[32];
-	int mount, fd;
-
-	mount = mount_nowhere("fusectl", NULL, 0);
-	if (mount < 0)
-		return mount;
-
-	snprintf(name, sizeof(name), "%" PRIu32 "/%s", connection, file);
-	fd = openat(mount, name, flags | O_CLOEXEC);
-	if (fd < 0)
-		fd = -errno;
-	close(mount);
-	return fd;
-}
-
-static void abort_connection(int abort_fd)
-{
-	ssize_t written = write(abort_fd, "1", 1);
-
-	/* Fails only if there is nothing to end. */
-	(void)written;
-}
-
 /* Make the file system and find out by what its connection is known. */
 static int make_connection(const struct libbdus_session *session,
 			   struct libbdus_fuse *fuse,
@@ -213,7 +121,8 @@ static int make_connection(const struct libbdus_session *session,
 	struct statx status;
 	int fd;
 
-	fd = mount_fuse(session);
+	fd = libbdus_fuse_mount(session->fd, libbdus_fuse_transfer_size(
+						     &session->device));
 	if (fd < 0)
 		return libbdus_error_with_errno(-fd, "Failed to mount FUSE");
 	fuse->mount_fd = libbdus_daemonize_keep(fd);
@@ -228,9 +137,9 @@ static int make_connection(const struct libbdus_session *session,
 		return libbdus_error_with_errno(errno,
 						"Failed to look at a mount");
 	}
-	record->numbers[CONNECTION] = status.stx_dev_minor;
+	record->numbers[LIBBDUS_FUSE_CONNECTION] = status.stx_dev_minor;
 
-	fd = open_control(status.stx_dev_minor, "abort", O_WRONLY);
+	fd = libbdus_fuse_open_connection(status.stx_dev_minor, "abort", O_WRONLY);
 	if (fd < 0) {
 		return libbdus_error_with_errno(-fd,
 			"Failed to find a FUSE connection");
@@ -249,7 +158,7 @@ static void set_number(struct libbdus_session *session,
 	session->device.index = number;
 	snprintf(session->path, sizeof(session->path), LIBBDUS_LOOP_NODE_FORMAT,
 		 number);
-	record->numbers[LOOP_NUMBER] = number;
+	record->numbers[LIBBDUS_FUSE_LOOP] = number;
 	memcpy(record->path, session->path, sizeof(record->path));
 	record->device = session->device;
 }
@@ -482,137 +391,19 @@ int libbdus_fuse_end_attaching(const struct libbdus_session *session,
 	return ret;
 }
 
-/* ---- the end of a device ---- */
-
-/*
- * Open a file of the connection of a device. Its number may have passed to another
- * file system: so the file is opened first, which is bound to the connection of
- * that moment, and then there must be somebody who has kept ours alive since
- * before: the loop device or, by its descriptor of the mount, the driver. Negative
- * if the connection is gone.
- */
-static int open_control_of(uint64_t dev_id, const struct libbdus_record *record,
-			   const char *file, int flags)
-{
-	const int fd = open_control(record->numbers[CONNECTION], file, flags);
-	struct libbdus_record now;
-	char name[LIBBDUS_RECORD_NAME_SIZE];
-
-	if (fd < 0)
-		return fd;
-	libbdus_record_name(record, name);
-	if (libbdus_loop_is_backed_by(record->path, name) ||
-	    (!libbdus_record_read(dev_id, &now) && now.is_driven))
-		return fd;
-	close(fd);
-	return -ENOENT;
-}
-
-static void abort_device(uint64_t dev_id, const struct libbdus_record *record)
-{
-	const int fd = open_control_of(dev_id, record, "abort", O_WRONLY);
-
-	if (fd >= 0) {
-		abort_connection(fd);
-		close(fd);
-	}
-}
-
-/* Count the requests that the driver has not answered. */
-static uint32_t count_waiting(uint64_t dev_id,
-			      const struct libbdus_record *record)
-{
-	const int fd = open_control_of(dev_id, record, "waiting", O_RDONLY);
-	char text[32] = "";
-	ssize_t length;
-
-	if (fd < 0)
-		return 0;
-	length = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	return length > 0 ? (uint32_t)strtoul(text, NULL, 10) : 0;
-}
-
-/* Remove a loop device that nobody else has got meanwhile. False if clients have
- * it open for longer than that. */
-static bool remove_loop(const struct libbdus_record *record, const char *name,
-			uint64_t timeout_ms)
-{
-	const uint32_t number = record->numbers[LOOP_NUMBER];
-	const uint64_t end = libbdus_now_ms() + timeout_ms;
-
-	for (;;) {
-		const bool is_ours =
-			libbdus_loop_is_backed_by(record->path, name);
-
-		if (!is_ours && (libbdus_loop_is_bound(record->path) ||
-				 libbdus_loop_remove(number) != -EBUSY))
-			return true;
-		if (libbdus_now_ms() >= end)
-			return false;
-		libbdus_pause();
-	}
-}
-
-/*
- * Take a device apart, or what is left of it. If clients have it open for longer
- * than some time, it stays behind as terminated: for them everything fails, and
- * nothing holds it any more when they are gone.
- */
-static int take_apart(uint64_t dev_id, uint64_t timeout_ms)
-{
-	struct libbdus_record record;
-	char name[LIBBDUS_RECORD_NAME_SIZE];
-	int lock;
-	int ret;
-
-	ret = libbdus_record_lock(dev_id, &lock);
-	if (ret)
-		return ret == -ENODEV ? 0 : ret;
-
-	if (libbdus_record_read(dev_id, &record)) {
-		/* Somebody was faster, or its driver died while creating it. */
-		libbdus_record_remove(dev_id);
-		close(lock);
-		return 0;
-	}
-
-	libbdus_record_name(&record, name);
-	if (record.state != BDUS_DEV_STATE_TERMINATED) {
-		abort_device(dev_id, &record);
-		libbdus_record_set_terminated(dev_id);
-	}
-	/* Once more does no harm, if somebody was interrupted here. */
-	if (timeout_ms && libbdus_loop_is_backed_by(record.path, name))
-		libbdus_loop_clear(record.path);
-	if (remove_loop(&record, name, timeout_ms))
-		libbdus_record_remove(dev_id);
-
-	close(lock);
-	return 0;
-}
+/* ---- the end of a driver ---- */
 
 static void fuse_stop(const struct libbdus_session *session)
 {
 	const struct libbdus_fuse *fuse = session->holding;
 
-	abort_connection(fuse->abort_fd);
+	libbdus_fuse_abort(fuse->abort_fd);
 }
 
 /* The device is destroyed with its driver in any case. */
 static void fuse_mark_successful(const struct libbdus_session *session)
 {
 	(void)session;
-}
-
-/* Take the device apart after its driver, unless somebody else does. */
-static void end_device(uint64_t dev_id)
-{
-	struct libbdus_record record;
-
-	if (libbdus_record_read(dev_id, &record) ||
-	    record.state != BDUS_DEV_STATE_TERMINATED)
-		take_apart(dev_id, REMOVE_TIMEOUT_MS);
 }
 
 static void fuse_close(struct libbdus_session *session)
@@ -622,7 +413,7 @@ static void fuse_close(struct libbdus_session *session)
 	/* From here on nobody waits for us: neither clients, nor who closes the
 	 * loop device. */
 	if (fuse && fuse->abort_fd >= 0)
-		abort_connection(fuse->abort_fd);
+		libbdus_fuse_abort(fuse->abort_fd);
 	if (session->shared)
 		session->protocol->end(session);
 	else
@@ -634,101 +425,11 @@ static void fuse_close(struct libbdus_session *session)
 	libbdus_close(&fuse->mount_fd);
 	libbdus_close(&fuse->abort_fd);
 	if (fuse->record_fd >= 0)
-		end_device(session->device.seqnum);
+		libbdus_recorded_end(&libbdus_backend_fuse, session,
+				     fuse->record_fd);
 	libbdus_close(&fuse->record_fd);
 	free(fuse);
 }
-
-/* ---- management ---- */
-
-/*
- * Take away what only its clients kept. Returns as if it had never been looked at
- * if it is gone then.
- */
-static int read_record(uint64_t dev_id, struct libbdus_record *record)
-{
-	int ret = libbdus_record_read(dev_id, record);
-
-	if (!ret && record->state == BDUS_DEV_STATE_TERMINATED) {
-		take_apart(dev_id, 0);
-		ret = libbdus_record_read(dev_id, record);
-	}
-	return ret;
-}
-
-static int fuse_flush(uint64_t dev_id)
-{
-	struct libbdus_record record;
-	int ret = read_record(dev_id, &record);
-
-	if (ret)
-		return ret;
-	if (record.state == BDUS_DEV_STATE_TERMINATED) {
-		return libbdus_error(ENODEV,
-			"The device with id %" PRIu64 " no longer exists.",
-			dev_id);
-	}
-	if (!record.is_driven) {
-		return libbdus_error(EIO,
-			"The device with id %" PRIu64 " has no driver any more.",
-			dev_id);
-	}
-	if (record.state == BDUS_DEV_STATE_INITIALIZED) {
-		return libbdus_error(EBUSY,
-			"The device with id %" PRIu64 " is not yet available.",
-			dev_id);
-	}
-	if (!(record.device.operations & KBDUS_OP_WRITE_LIKE))
-		return 0;
-	return libbdus_disk_flush(record.path);
-}
-
-static int fuse_destroy(uint64_t dev_id)
-{
-	return take_apart(dev_id, REMOVE_TIMEOUT_MS);
-}
-
-static int fuse_terminate_driver(uint64_t dev_id)
-{
-	struct libbdus_record record;
-	int ret = read_record(dev_id, &record);
-
-	if (!ret)
-		abort_device(dev_id, &record);
-	return ret;
-}
-
-static int fuse_get_info(uint64_t dev_id, struct bdus_dev_info *info)
-{
-	struct kbdus_device_info found = { .state = 0 };
-	struct libbdus_record record;
-	int ret = read_record(dev_id, &record);
-
-	if (ret)
-		return ret;
-
-	found.config.device = record.device;
-	found.state = record.state;
-	found.driver_pid = record.driver_pid;
-	found.read_only = !(record.device.operations & KBDUS_OP_WRITE_LIKE);
-	found.service = libbdus_record_service(&record);
-
-	libbdus_info_translate(&found, info);
-	snprintf(info->path, sizeof(info->path), "%s", record.path);
-	snprintf(info->backend, sizeof(info->backend), "%s", record.backend);
-	info->sessions = 1;
-	info->requests = libbdus_disk_count_answered(record.path);
-	info->requests_with_driver_now = count_waiting(dev_id, &record);
-	info->requests += info->requests_with_driver_now;
-	return 0;
-}
-
-static const struct libbdus_management management = {
-	.flush = fuse_flush,
-	.destroy = fuse_destroy,
-	.terminate_driver = fuse_terminate_driver,
-	.get_info = fuse_get_info,
-};
 
 const struct libbdus_backend libbdus_backend_fuse = {
 	.traits = {
@@ -739,7 +440,8 @@ const struct libbdus_backend libbdus_backend_fuse = {
 		.is_built_in = true,
 #endif
 	},
-	.management = &management,
+	.management = &libbdus_management_recorded,
+	.recorded = &libbdus_recorded_fuse,
 	.open = fuse_open,
 	.create = fuse_create,
 	.stop = fuse_stop,

@@ -59,9 +59,7 @@
 /* How long requests wait for a successor if nothing else was said. */
 #define DEFAULT_ORPHAN_TIMEOUT_MS 30000
 
-/* How long a keeper may take to answer, and the kernel to see that connections have
- * ended. */
-#define KEEPER_TIMEOUT_MS 10000
+/* How long the kernel may take to see that connections have ended. */
 #define RECONNECT_TIMEOUT_MS 5000
 
 /* Partitions that a device can have. */
@@ -112,8 +110,8 @@ static uint64_t dead_timeout(const struct kbdus_device_config *device)
 		       orphan_timeout_ms(device) / 1000 + 2 : NEVER;
 }
 
-static void describe_keeping(const struct libbdus_record *record,
-			     struct nbd_keeping *keeping)
+void libbdus_nbd_describe_keeping(const struct libbdus_record *record,
+				  struct nbd_keeping *keeping)
 {
 	const struct kbdus_device_config *device = &record->device;
 
@@ -575,7 +573,7 @@ static int nbd_create(struct libbdus_session *session)
 	record.device = session->device;
 	/* So that the device can be found even if we are killed on the way. */
 	ret = libbdus_record_write(&record);
-	describe_keeping(&record, &device->keeping);
+	libbdus_nbd_describe_keeping(&record, &device->keeping);
 	if (!ret)
 		ret = make_device(session);
 	record.device = session->device;
@@ -590,51 +588,11 @@ static int nbd_create(struct libbdus_session *session)
 
 /* ---- attach ---- */
 
-static int no_longer_exists(uint64_t dev_id)
-{
-	return libbdus_error(ENODEV,
-		"The device with id %" PRIu64 " no longer exists.", dev_id);
-}
-
-/* Read the record of a device that a driver can have. */
-static int read_drivable(uint64_t dev_id, struct libbdus_record *record)
-{
-	int ret = libbdus_record_read(dev_id, record);
-
-	if (ret)
-		return ret;
-	if (record->state == BDUS_DEV_STATE_TERMINATED ||
-	    (!record->is_driven && !is_recoverable(&record->device)))
-		return no_longer_exists(dev_id);
-	if (record->state == BDUS_DEV_STATE_INITIALIZED) {
-		return libbdus_error(EBUSY,
-			"The device with id %" PRIu64 " is not yet available.",
-			dev_id);
-	}
-	return 0;
-}
-
-/* The same, after it has become available if that is to be waited for. */
-static int await_drivable(const struct libbdus_session *session,
-			  uint64_t dev_id, struct libbdus_record *record)
-{
-	int ret;
-
-	while ((ret = read_drivable(dev_id, record)) == -EBUSY &&
-	       session->wait_until_available) {
-		if (!libbdus_pause()) {
-			return libbdus_error_with_errno(EINTR,
-				"Failed to take over device %" PRIu64, dev_id);
-		}
-	}
-	return ret;
-}
-
 static int nbd_describe(const struct libbdus_session *session, uint64_t dev_id,
 			struct kbdus_device_config *device)
 {
 	struct libbdus_record record;
-	int ret = await_drivable(session, dev_id, &record);
+	int ret = libbdus_recorded_await(session, dev_id, &record);
 
 	if (!ret)
 		*device = record.device;
@@ -666,7 +624,7 @@ static int reconnect(struct libbdus_session *session)
 	int ret;
 
 	if (!libbdus_nbd_is_ours(&device->keeping))
-		return no_longer_exists(session->device.seqnum);
+		return libbdus_recorded_is_gone(session->device.seqnum);
 
 	do {
 		close_connections(device);
@@ -699,8 +657,8 @@ static int cut_off(struct libbdus_session *session, int keeper_fd)
 
 	if (!is_recoverable(&session->device)) {
 		libbdus_nbd_keeper_ask(keeper_fd, NBD_KEEPER_DESTROY,
-				       KEEPER_TIMEOUT_MS);
-		return no_longer_exists(session->device.seqnum);
+				       NBD_KEEPER_TIMEOUT_MS);
+		return libbdus_recorded_is_gone(session->device.seqnum);
 	}
 	for (unsigned int i = 0; i < device->fd_count; ++i)
 		shutdown(device->fds[i], SHUT_RDWR);
@@ -730,7 +688,7 @@ static int await_leaving(struct libbdus_session *session, int keeper_fd)
 			(uint64_t)session->device.seqnum);
 	default:
 		close_connections(device);
-		return no_longer_exists(session->device.seqnum);
+		return libbdus_recorded_is_gone(session->device.seqnum);
 	}
 }
 
@@ -744,7 +702,7 @@ static int succeed(struct libbdus_session *session, int keeper_fd)
 	unsigned int count = 0;
 
 	if (send(keeper_fd, &request, 1, MSG_NOSIGNAL) == 1)
-		word = libbdus_nbd_keeper_await(keeper_fd, KEEPER_TIMEOUT_MS,
+		word = libbdus_nbd_keeper_await(keeper_fd, NBD_KEEPER_TIMEOUT_MS,
 						device->fds, &count);
 	keep_fds(device, count);
 
@@ -783,7 +741,7 @@ static int replace(struct libbdus_session *session, int keeper_fd)
 		return ret;
 
 	tell_keeper(device, NBD_LINE_AVAILABLE);
-	libbdus_nbd_keeper_ask(keeper_fd, NBD_KEEPER_TAKEN, KEEPER_TIMEOUT_MS);
+	libbdus_nbd_keeper_ask(keeper_fd, NBD_KEEPER_TAKEN, NBD_KEEPER_TIMEOUT_MS);
 	return 0;
 }
 
@@ -799,7 +757,7 @@ static int succeed_nobody(struct libbdus_session *session)
 	if (ret)
 		return ret;
 
-	ret = read_drivable(session->device.seqnum, &record);
+	ret = libbdus_recorded_await(session, session->device.seqnum, &record);
 	if (!ret && record.is_driven)
 		ret = libbdus_error(EBUSY,
 			"The keeper of the device with id %" PRIu64
@@ -825,7 +783,7 @@ static int nbd_attach(struct libbdus_session *session, uint64_t dev_id)
 	int keeper_fd;
 	int ret;
 
-	ret = await_drivable(session, dev_id, &record);
+	ret = libbdus_recorded_await(session, dev_id, &record);
 	if (!ret)
 		ret = allocate(session);
 	if (ret)
@@ -834,7 +792,7 @@ static int nbd_attach(struct libbdus_session *session, uint64_t dev_id)
 	device = session->holding;
 	session->device = record.device;
 	memcpy(session->path, record.path, sizeof(session->path));
-	describe_keeping(&record, &device->keeping);
+	libbdus_nbd_describe_keeping(&record, &device->keeping);
 	keeper_fd = libbdus_nbd_keeper_connect(dev_id);
 	if (keeper_fd >= 0) {
 		ret = replace(session, keeper_fd);
@@ -870,7 +828,7 @@ static void leave_to_keeper(struct nbd_device *device)
 	tell_keeper(device, NBD_LINE_END);
 	shutdown(device->line_fd, SHUT_WR);
 	/* There may be words that nobody listened to any more. */
-	while (poll(&line, 1, KEEPER_TIMEOUT_MS) > 0 &&
+	while (poll(&line, 1, NBD_KEEPER_TIMEOUT_MS) > 0 &&
 	       read(device->line_fd, &byte, 1) > 0)
 		;
 }
@@ -900,160 +858,6 @@ static void nbd_close(struct libbdus_session *session)
 	free(device);
 }
 
-/* ---- management ---- */
-
-/* Ask the keeper, which may have been succeeded by another one at that moment. */
-static enum nbd_word ask_keeper(uint64_t dev_id, char request)
-{
-	enum nbd_word word = NBD_KEEPER_NONE;
-
-	for (int i = 0; i < 2 && word == NBD_KEEPER_NONE; ++i) {
-		const int fd = libbdus_nbd_keeper_connect(dev_id);
-
-		if (fd < 0)
-			break;
-		word = libbdus_nbd_keeper_ask(fd, request, KEEPER_TIMEOUT_MS);
-		close(fd);
-	}
-	return word;
-}
-
-/* Take apart what has no keeper. */
-static int end_alone(uint64_t dev_id)
-{
-	struct libbdus_record record;
-	struct nbd_keeping keeping;
-	int lock;
-	int ret;
-
-	ret = libbdus_record_lock(dev_id, &lock);
-	if (ret)
-		return ret == -ENODEV ? 0 : ret;
-
-	if (libbdus_record_read(dev_id, &record)) {
-		/* Somebody was faster, or its driver died while creating it. */
-		libbdus_record_remove(dev_id);
-	} else {
-		describe_keeping(&record, &keeping);
-		ret = libbdus_nbd_netlink_prepare(&keeping);
-		/* Without the module, there is no device. */
-		if (!ret || ret == -ENOENT)
-			libbdus_nbd_end_device(&keeping);
-		ret = ret == -ENOENT ? 0 : ret;
-	}
-
-	close(lock);
-	return ret;
-}
-
-static int nbd_destroy(uint64_t dev_id)
-{
-	const enum nbd_word word = ask_keeper(dev_id, NBD_KEEPER_DESTROY);
-
-	if (word == NBD_KEEPER_DONE)
-		return 0;
-	if (word == NBD_KEEPER_LATE) {
-		return libbdus_error(ETIMEDOUT,
-			"The keeper of the device with id %" PRIu64
-			" does not answer.", dev_id);
-	}
-	return end_alone(dev_id);
-}
-
-/*
- * Take away what only its clients kept. Returns as if it had never been looked at
- * if it is gone then.
- */
-static int read_record(uint64_t dev_id, struct libbdus_record *record)
-{
-	struct nbd_keeping keeping;
-	int ret = libbdus_record_read(dev_id, record);
-
-	if (ret || record->state != BDUS_DEV_STATE_TERMINATED)
-		return ret;
-
-	describe_keeping(record, &keeping);
-	if (!libbdus_nbd_is_ours(&keeping)) {
-		libbdus_record_remove(dev_id);
-		ret = libbdus_record_read(dev_id, record);
-	}
-	return ret;
-}
-
-static int nbd_flush(uint64_t dev_id)
-{
-	struct libbdus_record record;
-	int ret = read_record(dev_id, &record);
-
-	if (ret)
-		return ret;
-	if (record.state == BDUS_DEV_STATE_TERMINATED)
-		return no_longer_exists(dev_id);
-	if (!record.is_driven) {
-		return libbdus_error(EIO,
-			"The device with id %" PRIu64 " has no driver any more.",
-			dev_id);
-	}
-	if (record.state == BDUS_DEV_STATE_INITIALIZED) {
-		return libbdus_error(EBUSY,
-			"The device with id %" PRIu64 " is not yet available.",
-			dev_id);
-	}
-	if (!(record.device.operations & KBDUS_OP_WRITE_LIKE))
-		return 0;
-	return libbdus_disk_flush(record.path);
-}
-
-static int nbd_terminate_driver(uint64_t dev_id)
-{
-	struct libbdus_record record;
-	int ret = read_record(dev_id, &record);
-
-	if (!ret)
-		ask_keeper(dev_id, NBD_KEEPER_TERMINATE);
-	return ret;
-}
-
-static void count_requests(const char *path, struct bdus_dev_info *info)
-{
-	info->requests_with_driver_now = libbdus_disk_count_waiting(path);
-	info->requests = libbdus_disk_count_answered(path) +
-			 info->requests_with_driver_now;
-}
-
-static int nbd_get_info(uint64_t dev_id, struct bdus_dev_info *info)
-{
-	struct kbdus_device_info found = { .state = 0 };
-	struct libbdus_record record;
-	struct nbd_keeping keeping;
-	int ret = read_record(dev_id, &record);
-
-	if (ret)
-		return ret;
-
-	found.config.device = record.device;
-	found.state = record.state;
-	found.driver_pid = record.driver_pid;
-	found.read_only = !(record.device.operations & KBDUS_OP_WRITE_LIKE);
-	found.service = libbdus_record_service(&record);
-
-	libbdus_info_translate(&found, info);
-	snprintf(info->path, sizeof(info->path), "%s", record.path);
-	snprintf(info->backend, sizeof(info->backend), "%s", record.backend);
-	info->sessions = 1;
-	describe_keeping(&record, &keeping);
-	if (libbdus_nbd_is_ours(&keeping))
-		count_requests(record.path, info);
-	return 0;
-}
-
-static const struct libbdus_management management = {
-	.flush = nbd_flush,
-	.destroy = nbd_destroy,
-	.terminate_driver = nbd_terminate_driver,
-	.get_info = nbd_get_info,
-};
-
 const struct libbdus_backend libbdus_backend_nbd = {
 	.traits = {
 		.name = "nbd",
@@ -1068,7 +872,8 @@ const struct libbdus_backend libbdus_backend_nbd = {
 		.has_fua_write = true,
 		.has_discard = true,
 	},
-	.management = &management,
+	.management = &libbdus_management_recorded,
+	.recorded = &libbdus_recorded_nbd,
 	.open = nbd_open,
 	.describe = nbd_describe,
 	.create = nbd_create,

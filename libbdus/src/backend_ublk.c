@@ -45,19 +45,8 @@
 /* As the kernel has them. */
 #define NUMBER_COUNT (1 << 20)
 
-/* How long a driver may take to answer what it has in hand when its device is
- * destroyed, and until one that was killed is gone. */
-#define STOP_TIMEOUT_MS 2000
-#define KILL_TIMEOUT_MS 5000
-
 /* How long a driver may take to leave if nobody said. */
 #define LEAVE_TIMEOUT_MS 30000
-
-/* How long the kernel may take for what depends on nobody. */
-#define KERNEL_TIMEOUT_MS 10000
-
-/* Meanings of struct libbdus_record::numbers. */
-enum { NUMBER };
 
 /* Steps of the starter. */
 enum { STEP_RING, STEP_WAIT, STEP_START };
@@ -85,29 +74,6 @@ static int ublk_open(struct libbdus_session *session)
 }
 
 /* ---- the kernel's part of a device ---- */
-
-static int tell(int control_fd, uint32_t operation, uint32_t number,
-		   void *memory, size_t length)
-{
-	const struct libbdus_ublk_command command = {
-		.operation = operation,
-		.number = number,
-		.memory = memory,
-		.length = (uint16_t)length,
-	};
-
-	return libbdus_ublk_control(control_fd, &command);
-}
-
-/* Whether the device with a number is that of a record with a mark. */
-static bool get_own(int control_fd, uint32_t number, uint64_t mark,
-		    struct ublksrv_ctrl_dev_info *info)
-{
-	*info = (struct ublksrv_ctrl_dev_info){ .flags = 0 };
-	return !tell(control_fd, UBLK_U_CMD_GET_DEV_INFO, number, info,
-			sizeof(*info)) &&
-	       info->ublksrv_flags == mark;
-}
 
 static uint32_t page_size(void)
 {
@@ -219,7 +185,7 @@ static void set_number(struct libbdus_session *session,
 	session->device.index = number;
 	snprintf(session->path, sizeof(session->path), LIBBDUS_UBLK_NODE_FORMAT,
 		 number);
-	record->numbers[NUMBER] = number;
+	record->numbers[LIBBDUS_UBLK_NUMBER] = number;
 	memcpy(record->path, session->path, sizeof(record->path));
 }
 
@@ -252,7 +218,7 @@ static int add_device(struct libbdus_session *session,
 			.flags = flags_of(&session->device),
 			.ublksrv_flags = record->mark,
 		};
-		ret = tell(session->fd, UBLK_U_CMD_ADD_DEV, number, info,
+		ret = libbdus_ublk_tell(session->fd, UBLK_U_CMD_ADD_DEV, number, info,
 			      sizeof(*info));
 	}
 
@@ -281,7 +247,7 @@ static int make_device(struct libbdus_session *session,
 	ublk->queue_depth = info.queue_depth;
 
 	describe_parameters(device, &parameters);
-	ret = tell(session->fd, UBLK_U_CMD_SET_PARAMS, ublk->number,
+	ret = libbdus_ublk_tell(session->fd, UBLK_U_CMD_SET_PARAMS, ublk->number,
 		      &parameters, sizeof(parameters));
 	if (ret) {
 		return libbdus_error_with_errno(-ret,
@@ -299,7 +265,7 @@ static int make_device(struct libbdus_session *session,
  * moment to be gone. */
 static int open_requests(const struct libbdus_session *session)
 {
-	const uint64_t end = libbdus_now_ms() + KERNEL_TIMEOUT_MS;
+	const uint64_t end = libbdus_now_ms() + UBLK_KERNEL_TIMEOUT_MS;
 	struct libbdus_ublk *ublk = session->holding;
 	char path[LIBBDUS_PATH_SIZE];
 	int fd;
@@ -520,24 +486,14 @@ static int ublk_create(struct libbdus_session *session)
 	return ret;
 }
 
-static int is_gone(uint64_t dev_id)
-{
-	return libbdus_error(ENODEV,
-		"The device with id %" PRIu64 " no longer exists.", dev_id);
-}
-
 static int ublk_describe(const struct libbdus_session *session, uint64_t dev_id,
 			 struct kbdus_device_config *device)
 {
 	struct libbdus_record record;
-	int ret = libbdus_record_read(dev_id, &record);
-
-	(void)session;
+	int ret = libbdus_recorded_await(session, dev_id, &record);
 
 	if (ret)
 		return ret;
-	if (record.state == BDUS_DEV_STATE_TERMINATED)
-		return is_gone(dev_id);
 	if (!(record.device.flags & KBDUS_DEVICE_F_RECOVERABLE)) {
 		return libbdus_error(EOPNOTSUPP,
 			"Backend ublk cannot replace the driver of a device that is not recoverable.");
@@ -563,37 +519,6 @@ static bool is_alive(int pid)
 	return state != 'X' && state != 'Z';
 }
 
-/* Wait until the device is available, if that is wanted, or for a signal. */
-static int await_available(const struct libbdus_session *session,
-			   uint64_t dev_id)
-{
-	struct libbdus_record record;
-	int ret;
-
-	while (!(ret = libbdus_record_read(dev_id, &record)) &&
-	       record.state == BDUS_DEV_STATE_INITIALIZED) {
-		if (!session->wait_until_available || !record.is_driven) {
-			return libbdus_error(EBUSY,
-				"The device with id %" PRIu64
-				" is not yet available.", dev_id);
-		}
-		if (!libbdus_pause())
-			return libbdus_error_with_errno(EINTR, "Interrupted");
-	}
-	if (!ret && record.state == BDUS_DEV_STATE_TERMINATED)
-		ret = is_gone(dev_id);
-	return ret;
-}
-
-static void kill_driver(uint64_t dev_id)
-{
-	struct libbdus_record record;
-
-	/* As it is now: it may be another process than when it was asked. */
-	if (!libbdus_record_read(dev_id, &record) && record.driver_pid > 1)
-		kill((int)record.driver_pid, SIGKILL);
-}
-
 /* Have the present driver end and take its place in the record. This waits as long
  * as it may take, or for a signal. */
 static int succeed(const struct libbdus_session *session,
@@ -608,7 +533,7 @@ static int succeed(const struct libbdus_session *session,
 					  &ublk->record_fd)) == -EBUSY) {
 		libbdus_record_ask_to_stop(dev_id);
 		if (libbdus_now_ms() >= end)
-			kill_driver(dev_id);
+			libbdus_ublk_kill_driver(dev_id);
 		if (!libbdus_pause())
 			return libbdus_error_with_errno(EINTR, "Interrupted");
 	}
@@ -622,18 +547,18 @@ static int succeed(const struct libbdus_session *session,
  */
 static int start_recovery(const struct libbdus_session *session, uint64_t mark)
 {
-	const uint64_t end = libbdus_now_ms() + KERNEL_TIMEOUT_MS;
+	const uint64_t end = libbdus_now_ms() + UBLK_KERNEL_TIMEOUT_MS;
 	const struct libbdus_ublk *ublk = session->holding;
 	struct ublksrv_ctrl_dev_info info;
 	int ret;
 
 	for (;;) {
-		if (!get_own(session->fd, ublk->number, mark, &info))
-			return is_gone(session->device.seqnum);
+		if (!libbdus_ublk_get_own(session->fd, ublk->number, mark, &info))
+			return libbdus_recorded_is_gone(session->device.seqnum);
 
 		ret = -EBUSY;
 		if (!is_alive(info.ublksrv_pid))
-			ret = tell(session->fd,
+			ret = libbdus_ublk_tell(session->fd,
 				      UBLK_U_CMD_START_USER_RECOVERY,
 				      ublk->number, NULL, 0);
 		if (!ret || ret == -EINVAL)
@@ -659,7 +584,7 @@ static int take_over(struct libbdus_session *session,
 	struct libbdus_record record;
 	int ret;
 
-	ret = await_available(session, dev_id);
+	ret = libbdus_recorded_await(session, dev_id, &record);
 	if (!ret)
 		ret = succeed(session, ublk, dev_id);
 	if (!ret)
@@ -667,17 +592,17 @@ static int take_over(struct libbdus_session *session,
 	if (ret)
 		return ret;
 	if (record.state != BDUS_DEV_STATE_AVAILABLE)
-		return is_gone(dev_id);
+		return libbdus_recorded_is_gone(dev_id);
 
 	session->device = record.device;
 	memcpy(session->path, record.path, sizeof(session->path));
-	ublk->number = record.numbers[NUMBER];
+	ublk->number = record.numbers[LIBBDUS_UBLK_NUMBER];
 	libbdus_record_set_state(ublk->record_fd, record.state, getpid());
 	ret = start_recovery(session, record.mark);
 	if (ret)
 		return ret;
 
-	get_own(session->fd, ublk->number, record.mark, &info);
+	libbdus_ublk_get_own(session->fd, ublk->number, record.mark, &info);
 	ublk->queue_count = info.nr_hw_queues;
 	ublk->queue_depth = info.queue_depth;
 	session->workers_limit = info.nr_hw_queues;
@@ -734,160 +659,6 @@ static void ublk_mark_successful(const struct libbdus_session *session)
 	(void)session;
 }
 
-/* What a child gets to remove. */
-struct removal {
-	uint32_t number;
-};
-
-static struct libbdus_outcome remove_disk(const void *argument)
-{
-	const struct removal *removal = argument;
-	int ret;
-
-	ret = tell(CHILD_CONTROL, UBLK_U_CMD_STOP_DEV, removal->number, NULL,
-		      0);
-	if (!ret)
-		ret = tell(CHILD_CONTROL, UBLK_U_CMD_DEL_DEV_ASYNC,
-			      removal->number, NULL, 0);
-	return failure(0, ret == -ENODEV ? 0 : -ret);
-}
-
-/* Remove a device, from whose driver nothing is to be expected any more. */
-static int remove_device(int control_fd, uint32_t number)
-{
-	const struct removal removal = { .number = number };
-	const struct libbdus_task task = {
-		.run = remove_disk,
-		.argument = &removal,
-		.fds = { control_fd, -1, -1, -1, -1, -1 },
-	};
-	struct libbdus_outcome outcome;
-	struct libbdus_child child;
-	struct pollfd poll_fd;
-	int count;
-	int ret;
-
-	ret = libbdus_child_start(&task, &child);
-	if (ret)
-		return ret;
-
-	poll_fd = (struct pollfd){ .fd = child.fd, .events = POLLIN };
-	do {
-		count = poll(&poll_fd, 1, KERNEL_TIMEOUT_MS);
-	} while (count < 0 && errno == EINTR);
-	if (count <= 0) {
-		close(child.fd);
-		return libbdus_error(ETIMEDOUT,
-			"The kernel does not remove " LIBBDUS_UBLK_NODE_FORMAT
-			".", number);
-	}
-
-	ret = libbdus_child_end(&child, &outcome);
-	if (!ret && outcome.error) {
-		ret = libbdus_error_with_errno(outcome.error,
-			"Failed to remove " LIBBDUS_UBLK_NODE_FORMAT, number);
-	}
-	return ret;
-}
-
-static bool stops_serving(uint64_t dev_id, uint64_t timeout_ms)
-{
-	const uint64_t end = libbdus_now_ms() + timeout_ms;
-
-	while (libbdus_record_is_serving(dev_id)) {
-		if (libbdus_now_ms() >= end)
-			return false;
-		libbdus_pause();
-	}
-	return true;
-}
-
-/* Have the driver stop serving, by all means. */
-static void end_driver(uint64_t dev_id)
-{
-	libbdus_record_ask_to_stop(dev_id);
-	if (stops_serving(dev_id, STOP_TIMEOUT_MS))
-		return;
-	kill_driver(dev_id);
-	stops_serving(dev_id, KILL_TIMEOUT_MS);
-}
-
-/* Take a device apart that is locked, or what is left of it. */
-static int take_apart_locked(uint64_t dev_id, bool by_driver)
-{
-	struct ublksrv_ctrl_dev_info info;
-	struct libbdus_record record;
-	uint32_t number;
-	int control_fd;
-	int ret;
-
-	if (libbdus_record_read(dev_id, &record)) {
-		/* Somebody was faster, or its driver died while creating it. */
-		libbdus_record_remove(dev_id);
-		return 0;
-	}
-
-	libbdus_record_set_terminated(dev_id);
-	if (!by_driver)
-		end_driver(dev_id);
-
-	ret = libbdus_ublk_load();
-	if (!ret)
-		ret = libbdus_ublk_open_control(&control_fd);
-	/* Without the module there are no devices. */
-	if (ret == -ENOENT) {
-		libbdus_record_remove(dev_id);
-		return 0;
-	}
-	if (ret)
-		return ret;
-
-	number = record.numbers[NUMBER];
-	if (get_own(control_fd, number, record.mark, &info))
-		ret = remove_device(control_fd, number);
-	if (!ret)
-		libbdus_record_remove(dev_id);
-	close(control_fd);
-	return ret;
-}
-
-static int take_apart(uint64_t dev_id, bool by_driver)
-{
-	int lock;
-	int ret;
-
-	ret = libbdus_record_lock(dev_id, &lock);
-	if (ret)
-		return ret == -ENODEV ? 0 : ret;
-	ret = take_apart_locked(dev_id, by_driver);
-	close(lock);
-	return ret;
-}
-
-/*
- * Take the device apart after its driver, unless somebody else does or somebody else
- * may serve it. Without privileges all that can be done is to say that it is over:
- * the kernel has removed the node, and whoever looks at the record next, the rest.
- */
-static void end_device(const struct libbdus_session *session)
-{
-	const struct libbdus_ublk *ublk = session->holding;
-	const uint64_t dev_id = session->device.seqnum;
-	struct libbdus_record record;
-
-	if ((session->device.flags & KBDUS_DEVICE_F_RECOVERABLE) &&
-	    !session->is_unfinished)
-		return;
-	if (geteuid() != 0) {
-		libbdus_record_set_state(ublk->record_fd,
-					 BDUS_DEV_STATE_TERMINATED, 0);
-		return;
-	}
-	if (!libbdus_record_read(dev_id, &record) &&
-	    record.state != BDUS_DEV_STATE_TERMINATED)
-		take_apart(dev_id, true);
-}
-
 /* Have the starter end, if the device did not become available. */
 static void abandon_starting(struct libbdus_ublk *ublk)
 {
@@ -910,7 +681,8 @@ static void ublk_close(struct libbdus_session *session)
 		libbdus_close(&ublk->stop_fds[1]);
 		abandon_starting(ublk);
 		if (ublk->record_fd >= 0)
-			end_device(session);
+			libbdus_recorded_end(&libbdus_backend_ublk, session,
+				     ublk->record_fd);
 		libbdus_close(&ublk->record_fd);
 		pthread_cond_destroy(&ublk->gate.changed);
 		pthread_mutex_destroy(&ublk->gate.lock);
@@ -918,89 +690,6 @@ static void ublk_close(struct libbdus_session *session)
 	}
 	close(session->fd);
 	libbdus_error_restore(&error);
-}
-
-/* ---- management ---- */
-
-/* Take away what a driver without privileges has left. Returns as if it had never
- * been looked at if it is gone then. */
-static int read_record(uint64_t dev_id, struct libbdus_record *record)
-{
-	int ret = libbdus_record_read(dev_id, record);
-
-	if (!ret && record->state == BDUS_DEV_STATE_TERMINATED &&
-	    !record->is_driven) {
-		take_apart(dev_id, true);
-		ret = libbdus_record_read(dev_id, record);
-	}
-	return ret;
-}
-
-static int ublk_flush(uint64_t dev_id)
-{
-	struct libbdus_record record;
-	int ret = read_record(dev_id, &record);
-
-	if (ret)
-		return ret;
-	if (record.state == BDUS_DEV_STATE_TERMINATED)
-		return is_gone(dev_id);
-	if (!record.is_driven) {
-		return libbdus_error(EIO,
-			"The device with id %" PRIu64 " has no driver any more.",
-			dev_id);
-	}
-	if (record.state == BDUS_DEV_STATE_INITIALIZED) {
-		return libbdus_error(EBUSY,
-			"The device with id %" PRIu64 " is not yet available.",
-			dev_id);
-	}
-	if (!(record.device.operations & KBDUS_OP_WRITE_LIKE))
-		return 0;
-	return libbdus_disk_flush(record.path);
-}
-
-static int ublk_destroy(uint64_t dev_id)
-{
-	return take_apart(dev_id, false);
-}
-
-static int ublk_terminate_driver(uint64_t dev_id)
-{
-	struct libbdus_record record;
-	int ret = read_record(dev_id, &record);
-
-	if (!ret)
-		libbdus_record_ask_to_stop(dev_id);
-	return ret;
-}
-
-static int ublk_get_info(uint64_t dev_id, struct bdus_dev_info *info)
-{
-	struct kbdus_device_info found = { .state = 0 };
-	struct libbdus_record record;
-	uint32_t waiting;
-	int ret = read_record(dev_id, &record);
-
-	if (ret)
-		return ret;
-
-	found.config.device = record.device;
-	found.state = record.state;
-	found.driver_pid = record.driver_pid;
-	found.read_only = !(record.device.operations & KBDUS_OP_WRITE_LIKE);
-	found.service = libbdus_record_service(&record);
-
-	libbdus_info_translate(&found, info);
-	snprintf(info->path, sizeof(info->path), "%s", record.path);
-	snprintf(info->backend, sizeof(info->backend), "%s", record.backend);
-	waiting = libbdus_disk_count_waiting(record.path);
-	if (record.is_driven)
-		info->requests_with_driver_now = waiting;
-	else
-		info->requests_queued_now = waiting;
-	info->requests = libbdus_disk_count_answered(record.path) + waiting;
-	return 0;
 }
 
 #else
@@ -1013,32 +702,7 @@ static int ublk_open(struct libbdus_session *session)
 		"This libbdus was built without liburing.");
 }
 
-static int without_backend(uint64_t dev_id)
-{
-	(void)dev_id;
-
-	return ublk_open(NULL);
-}
-
-#define ublk_flush without_backend
-#define ublk_destroy without_backend
-#define ublk_terminate_driver without_backend
-
-static int ublk_get_info(uint64_t dev_id, struct bdus_dev_info *info)
-{
-	(void)info;
-
-	return without_backend(dev_id);
-}
-
 #endif
-
-static const struct libbdus_management management = {
-	.flush = ublk_flush,
-	.destroy = ublk_destroy,
-	.terminate_driver = ublk_terminate_driver,
-	.get_info = ublk_get_info,
-};
 
 const struct libbdus_backend libbdus_backend_ublk = {
 	.traits = {
@@ -1054,7 +718,8 @@ const struct libbdus_backend libbdus_backend_ublk = {
 		.has_fua_write = true,
 		.has_discard = true,
 	},
-	.management = &management,
+	.management = &libbdus_management_recorded,
+	.recorded = &libbdus_recorded_ublk,
 	.open = ublk_open,
 #ifdef LIBBDUS_HAVE_UBLK
 	.describe = ublk_describe,

@@ -244,4 +244,29 @@ int libbdus_ublk_open_control(int *out_fd)
 	return 0;
 }
 
+/* Give a command that takes no number. Returns a negative errno value without a message
+ * if it fails. */
+int libbdus_ublk_tell(int control_fd, uint32_t operation, uint32_t number,
+		      void *memory, size_t length)
+{
+	const struct libbdus_ublk_command command = {
+		.operation = operation,
+		.number = number,
+		.memory = memory,
+		.length = (uint16_t)length,
+	};
+
+	return libbdus_ublk_control(control_fd, &command);
+}
+
+/* Whether the device with a number is that of a record with a mark. */
+bool libbdus_ublk_get_own(int control_fd, uint32_t number, uint64_t mark,
+			  struct ublksrv_ctrl_dev_info *info)
+{
+	*info = (struct ublksrv_ctrl_dev_info){ .flags = 0 };
+	return !libbdus_ublk_tell(control_fd, UBLK_U_CMD_GET_DEV_INFO, number,
+				  info, sizeof(*info)) &&
+	       info->ublksrv_flags == mark;
+}
+
 #endif

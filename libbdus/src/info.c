@@ -100,7 +100,7 @@ static int get_info(uint64_t dev_id, struct bdus_dev_info *out, size_t size)
 
 	ret = libbdus_backend_of(dev_id, &backend);
 	if (!ret)
-		ret = backend->management->get_info(dev_id, &info);
+		ret = backend->management->get_info(backend, dev_id, &info);
 	if (!ret)
 		memcpy(out, &info, size);
 	return ret;

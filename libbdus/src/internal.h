@@ -142,12 +142,45 @@ struct libbdus_session {
 
 /* What others than its driver do to a device. */
 struct libbdus_management {
-	int (*flush)(uint64_t dev_id);
+	int (*flush)(const struct libbdus_backend *backend, uint64_t dev_id);
 	/* Wait until it is gone. 0 if it is already. */
-	int (*destroy)(uint64_t dev_id);
+	int (*destroy)(const struct libbdus_backend *backend, uint64_t dev_id);
 	/* Ask its driver to end. */
-	int (*terminate_driver)(uint64_t dev_id);
-	int (*get_info)(uint64_t dev_id, struct bdus_dev_info *info);
+	int (*terminate_driver)(const struct libbdus_backend *backend,
+				uint64_t dev_id);
+	int (*get_info)(const struct libbdus_backend *backend, uint64_t dev_id,
+			struct bdus_dev_info *info);
+};
+
+struct libbdus_record;
+
+/* Why a device is taken apart. */
+enum libbdus_occasion {
+	/* Somebody destroys it. */
+	LIBBDUS_DESTROYED,
+	/* Its driver ends, and is who does it. */
+	LIBBDUS_DRIVER_ENDS,
+	/* Somebody looks at one that was over already: nothing is worth waiting for. */
+	LIBBDUS_LOOKED_AT,
+};
+
+/* What a backend adds to manage_recorded.c, if its devices have records. */
+struct libbdus_recorded {
+	/* Ask the driver to end. */
+	void (*terminate_driver)(const struct libbdus_record *record);
+	/* Have a process destroy the device that looks after it. Returns 1 if it has,
+	 * 0 if there is none. NULL if there never is. */
+	int (*delegate)(uint64_t dev_id);
+	/* Take the device apart, as far as it is there, its driver included. Returns
+	 * 1 if clients keep some of it. The record, which says that the device is
+	 * over, is locked; it was read before that was said. */
+	int (*take_apart)(const struct libbdus_record *record,
+			  enum libbdus_occasion occasion);
+	/* Whether the kernel's device with that path is the one of the record. NULL
+	 * if no other can be. */
+	bool (*has_device)(const struct libbdus_record *record);
+	/* Count the requests that were not answered. NULL if sysfs tells. */
+	uint32_t (*count_waiting)(const struct libbdus_record *record);
 };
 
 /* All that is needed from whatever makes devices. */
@@ -156,6 +189,8 @@ struct libbdus_backend {
 	 * library, the commands or the tests knows. */
 	struct bdus_backend_info traits;
 	const struct libbdus_management *management;
+	/* For libbdus_management_recorded. */
+	const struct libbdus_recorded *recorded;
 	/* Get hold of it. Nothing is left behind on failure. */
 	int (*open)(struct libbdus_session *session);
 	/* Describe an existing device, without becoming its driver. NULL, as
@@ -183,6 +218,12 @@ extern const struct libbdus_backend libbdus_backend_nbd;
 extern const struct libbdus_backend libbdus_backend_fuse;
 
 extern const struct libbdus_management libbdus_management_kbdus;
+extern const struct libbdus_management libbdus_management_recorded;
+
+/* In manage_<backend>.c. */
+extern const struct libbdus_recorded libbdus_recorded_ublk;
+extern const struct libbdus_recorded libbdus_recorded_nbd;
+extern const struct libbdus_recorded libbdus_recorded_fuse;
 
 /* What a driver needs of a backend beyond what each can do. */
 struct libbdus_needs {
@@ -409,6 +450,14 @@ int libbdus_record_next(uint64_t *dev_id);
 int libbdus_record_find(uint32_t major, uint32_t minor, uint64_t *dev_id);
 int libbdus_record_find_path(const char *path, uint64_t *dev_id);
 
+/* ---- manage_recorded.c: what is done to devices that have records ---- */
+
+int libbdus_recorded_is_gone(uint64_t dev_id);
+int libbdus_recorded_await(const struct libbdus_session *session,
+			   uint64_t dev_id, struct libbdus_record *record);
+void libbdus_recorded_end(const struct libbdus_backend *backend,
+			  const struct libbdus_session *session, int record_fd);
+
 /* ---- system.c: time and descriptors ---- */
 
 uint64_t libbdus_now_ns(void);
@@ -503,7 +552,18 @@ bool libbdus_loop_is_bound(const char *path);
 void libbdus_loop_clear(const char *path);
 int libbdus_loop_remove(uint32_t number);
 
-/* ---- backend_fuse.c, protocol_fuse.c: files in user space ---- */
+/* ---- the backend "fuse": a file in user space ---- */
+
+/* Meanings of struct libbdus_record::numbers. */
+enum { LIBBDUS_FUSE_LOOP, LIBBDUS_FUSE_CONNECTION };
+
+/* connection_fuse.c */
+int libbdus_fuse_mount(int fuse_fd, uint32_t max_read);
+int libbdus_fuse_open_connection(uint32_t connection, const char *file,
+				 int flags);
+void libbdus_fuse_abort(int abort_fd);
+
+/* backend_fuse.c, protocol_fuse.c */
 
 /* What they share: the backend's struct libbdus_session::holding. */
 struct libbdus_fuse {

@@ -110,17 +110,15 @@ static bool await_removal(const struct nbd_keeping *keeping)
 }
 
 /*
- * Take a device apart, whose connections have ended, or what is left of it. If clients
- * have it open for longer than some time, it stays behind as terminated: for them
- * everything fails, and nothing holds it any more when they are gone. May be done twice.
+ * Have the kernel forget a device, whose connections have ended, or what is left of it.
+ * False if clients have it open for longer than some time: for them everything fails, and
+ * nothing holds it any more when they are gone. May be done twice.
  */
-void libbdus_nbd_end_device(const struct nbd_keeping *keeping)
+bool libbdus_nbd_remove_device(const struct nbd_keeping *keeping)
 {
-	libbdus_record_set_terminated(keeping->dev_id);
 	if (libbdus_nbd_is_ours(keeping))
 		tell_kernel(&keeping->disconnect);
-	if (await_removal(keeping))
-		libbdus_record_remove(keeping->dev_id);
+	return await_removal(keeping);
 }
 
 /* ---- the process ---- */
@@ -158,10 +156,15 @@ static void end_connections(const struct keeper *keeper)
 		shutdown(i, SHUT_RDWR);
 }
 
+/* If clients keep it, it stays behind as terminated. */
 static void end_device(struct keeper *keeper)
 {
+	const uint64_t dev_id = keeper->keeping->dev_id;
+
 	end_connections(keeper);
-	libbdus_nbd_end_device(keeper->keeping);
+	libbdus_record_set_terminated(dev_id);
+	if (libbdus_nbd_remove_device(keeper->keeping))
+		libbdus_record_remove(dev_id);
 	keeper->is_done = true;
 }
 
@@ -171,12 +174,14 @@ static void be_alone(struct keeper *keeper)
 	const struct nbd_keeping *keeping = keeper->keeping;
 
 	if (!keeping->is_recoverable || !keeper->is_available) {
-		end_connections(keeper);
 		/* A driver that ends takes its device along; of one that died, it
 		 * shall be seen. */
-		if (keeper->has_ended)
-			libbdus_nbd_end_device(keeping);
-		else if (libbdus_nbd_is_ours(keeping))
+		if (keeper->has_ended) {
+			end_device(keeper);
+			return;
+		}
+		end_connections(keeper);
+		if (libbdus_nbd_is_ours(keeping))
 			tell_kernel(&keeping->disconnect);
 		keeper->is_done = true;
 		return;

@@ -26,7 +26,7 @@ LIBBDUS_EXPORT bool bdus_flush_dev_0_1_0_(uint64_t dev_id)
 	int ret = libbdus_backend_of(dev_id, &backend);
 
 	if (!ret)
-		ret = backend->management->flush(dev_id);
+		ret = backend->management->flush(backend, dev_id);
 	return libbdus_error_report(ret, errno_on_entry);
 }
 
@@ -37,7 +37,7 @@ LIBBDUS_EXPORT bool bdus_destroy_dev_0_1_0_(uint64_t dev_id)
 	int ret = libbdus_backend_of(dev_id, &backend);
 
 	if (!ret)
-		ret = backend->management->destroy(dev_id);
+		ret = backend->management->destroy(backend, dev_id);
 	/* Recorded, and gone already. */
 	else if (ret == -ENODEV)
 		ret = 0;
@@ -51,7 +51,7 @@ LIBBDUS_EXPORT bool bdus_terminate_driver_0_1_3_(uint64_t dev_id)
 	int ret = libbdus_backend_of(dev_id, &backend);
 
 	if (!ret)
-		ret = backend->management->terminate_driver(dev_id);
+		ret = backend->management->terminate_driver(backend, dev_id);
 	return libbdus_error_report(ret, errno_on_entry);
 }
 

@@ -34,23 +34,33 @@ static int command_device(unsigned long command, uint64_t dev_id,
 	return ret;
 }
 
-static int kbdus_flush(uint64_t dev_id)
+static int kbdus_flush(const struct libbdus_backend *backend,
+		       uint64_t dev_id)
 {
+	(void)backend;
+
 	return command_device(KBDUS_IOCTL_FLUSH_DEVICE, dev_id, "flush");
 }
 
-static int kbdus_destroy(uint64_t dev_id)
+static int kbdus_destroy(const struct libbdus_backend *backend,
+			 uint64_t dev_id)
 {
+	(void)backend;
+
 	return command_device(KBDUS_IOCTL_STOP_BY_UNIQUEID, dev_id, "destroy");
 }
 
-static int kbdus_terminate_driver(uint64_t dev_id)
+static int kbdus_terminate_driver(const struct libbdus_backend *backend,
+				  uint64_t dev_id)
 {
+	(void)backend;
+
 	return command_device(KBDUS_IOCTL_REQUEST_SESSION_TERMINATION, dev_id,
 			      "terminate the driver of");
 }
 
-static int kbdus_get_info(uint64_t dev_id, struct bdus_dev_info *info)
+static int kbdus_get_info(const struct libbdus_backend *backend,
+			  uint64_t dev_id, struct bdus_dev_info *info)
 {
 	struct kbdus_device_info found;
 	int ret;
@@ -68,7 +78,7 @@ static int kbdus_get_info(uint64_t dev_id, struct bdus_dev_info *info)
 	libbdus_info_translate(&found, info);
 	snprintf(info->path, sizeof(info->path), LIBBDUS_NODE_FORMAT, dev_id);
 	snprintf(info->backend, sizeof(info->backend), "%s",
-		 libbdus_backend_kbdus.traits.name);
+		 backend->traits.name);
 	return 0;
 }
 

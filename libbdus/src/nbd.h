@@ -117,13 +117,16 @@ enum nbd_word {
 #define NBD_KEEPER_REPLACE 'r'
 #define NBD_KEEPER_TAKEN 'x'
 
+/* How long one may take to answer. */
+#define NBD_KEEPER_TIMEOUT_MS 10000
+
 int libbdus_nbd_keeper_start(const struct nbd_keeping *keeping,
 			     const int *fds, unsigned int count);
 int libbdus_nbd_keeper_connect(uint64_t dev_id);
 enum nbd_word libbdus_nbd_keeper_ask(int keeper_fd, char request, int timeout_ms);
 enum nbd_word libbdus_nbd_keeper_await(int keeper_fd, int timeout_ms,
 			 int fds[NBD_CONNECTIONS], unsigned int *count);
-void libbdus_nbd_end_device(const struct nbd_keeping *keeping);
+bool libbdus_nbd_remove_device(const struct nbd_keeping *keeping);
 bool libbdus_nbd_is_ours(const struct nbd_keeping *keeping);
 
 /* ---- netlink_nbd.c ---- */
@@ -157,6 +160,9 @@ int libbdus_nbd_netlink_reconnect(const struct nbd_order *order);
 int libbdus_nbd_netlink_prepare(struct nbd_keeping *keeping);
 
 /* ---- backend_nbd.c ---- */
+
+void libbdus_nbd_describe_keeping(const struct libbdus_record *record,
+				  struct nbd_keeping *keeping);
 
 #define NBD_NODE_FORMAT "/dev/nbd%" PRIu32
 

@@ -92,8 +92,22 @@ bool libbdus_ublk_add_command(struct io_uring *ring, int control_fd,
 			      uint64_t whose);
 int libbdus_ublk_control(int control_fd,
 			 const struct libbdus_ublk_command *command);
+int libbdus_ublk_tell(int control_fd, uint32_t operation, uint32_t number,
+		      void *memory, size_t length);
+bool libbdus_ublk_get_own(int control_fd, uint32_t number, uint64_t mark,
+			  struct ublksrv_ctrl_dev_info *info);
+
+/* ---- manage_ublk.c ---- */
+
+void libbdus_ublk_kill_driver(uint64_t dev_id);
 
 /* ---- backend_ublk.c and protocol_ublk.c ---- */
+
+/* How long the kernel may take for what depends on nobody. */
+#define UBLK_KERNEL_TIMEOUT_MS 10000
+
+/* Meanings of struct libbdus_record::numbers. */
+enum { LIBBDUS_UBLK_NUMBER };
 
 /* Until the driver was told that its device is available, there is one callback at
  * a time, and while it is being told there is none. */
