@@ -3,12 +3,16 @@
 /*
  * nbd.h: what the files of the backend "nbd" share. In the order of a device's life:
  *
- *     backend_nbd.c    makes devices and manages them
- *     netlink_nbd.c    what the kernel's module nbd is told
- *     keeper_nbd.c     a process for each device, which outlives a driver that dies
- *     protocol_nbd.c   what workers call
- *     receive_nbd.c    requests on their way to workers; who of them does what
- *     send_nbd.c       replies on their way to the kernel
+ *     backend_nbd.c     makes devices
+ *     connect_nbd.c     what a driver has of its device: connections and a keeper
+ *     netlink_nbd.c     what the kernel's module nbd is told
+ *     keeper_nbd.c      a process for each device, which outlives a driver that dies
+ *     partitions_nbd.c  how a device becomes available
+ *     attach_nbd.c      how another driver takes it over
+ *     manage_nbd.c      what others do with it
+ *     protocol_nbd.c    what workers call
+ *     receive_nbd.c     requests on their way to workers; who of them does what
+ *     send_nbd.c        replies on their way to the kernel
  */
 
 #ifndef LIBBDUS_NBD_H
@@ -159,14 +163,17 @@ int libbdus_nbd_netlink_connect(const struct nbd_order *order);
 int libbdus_nbd_netlink_reconnect(const struct nbd_order *order);
 int libbdus_nbd_netlink_prepare(struct nbd_keeping *keeping);
 
-/* ---- backend_nbd.c ---- */
-
-void libbdus_nbd_describe_keeping(const struct libbdus_record *record,
-				  struct nbd_keeping *keeping);
+/* ---- connect_nbd.c ---- */
 
 #define NBD_NODE_FORMAT "/dev/nbd%" PRIu32
 
-/* Its struct libbdus_session::holding. */
+/* What network block devices can have under way over each connection. */
+#define NBD_QUEUE_DEPTH 128
+
+/* More than anybody will wait, in seconds. */
+#define NBD_NEVER 1000000
+
+/* What a driver has of its device: its struct libbdus_session::holding. */
 struct nbd_device {
 	/* The record's, which says that there is a driver; -1 if none. */
 	int record_fd;
@@ -183,8 +190,30 @@ struct nbd_device {
 	unsigned int fd_count;
 };
 
+bool libbdus_nbd_is_recoverable(const struct kbdus_device_config *device);
+uint64_t libbdus_nbd_dead_timeout(const struct kbdus_device_config *device);
+void libbdus_nbd_describe_keeping(const struct libbdus_record *record,
+				  struct nbd_keeping *keeping);
+int libbdus_nbd_allocate(struct libbdus_session *session);
+int libbdus_nbd_make_connections(struct libbdus_session *session,
+				 unsigned int count,
+				 int kernel_fds[NBD_CONNECTIONS]);
+void libbdus_nbd_close_connections(struct nbd_device *device);
+int libbdus_nbd_start_keeper(struct nbd_device *device);
+void libbdus_nbd_tell_keeper(const struct nbd_device *device, char word);
+
+/* ---- partitions_nbd.c ---- */
+
+int libbdus_nbd_prepare_looking(struct libbdus_session *session);
 void libbdus_nbd_begin_looking(const struct libbdus_session *session);
 int libbdus_nbd_end_looking(const struct libbdus_session *session);
+void libbdus_nbd_abandon_looking(struct nbd_device *device);
+
+/* ---- attach_nbd.c ---- */
+
+int libbdus_nbd_describe(const struct libbdus_session *session, uint64_t dev_id,
+			 struct kbdus_device_config *device);
+int libbdus_nbd_attach(struct libbdus_session *session, uint64_t dev_id);
 
 /* ---- protocol_nbd.c, receive_nbd.c, send_nbd.c ---- */
 
