@@ -1,7 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * ublk.h: what the files of backend "ublk" share.
+ * ublk.h: what the files of the backend "ublk" share. In the order of a device's life:
+ *
+ *     backend_ublk.c   makes devices
+ *     control_ublk.c   liburing, and what the kernel is told
+ *     starter_ublk.c   how a device becomes available
+ *     protocol_ublk.c  what workers call
+ *     attach_ublk.c    how another driver takes it over
+ *     manage_ublk.c    what others do with it
  *
  * First what the kernel's header of that name lacks where it is older than the
  * kernel, all of it in this one place; then the functions of liburing, which is
@@ -101,7 +108,7 @@ bool libbdus_ublk_get_own(int control_fd, uint32_t number, uint64_t mark,
 
 void libbdus_ublk_kill_driver(uint64_t dev_id);
 
-/* ---- backend_ublk.c and protocol_ublk.c ---- */
+/* ---- backend_ublk.c ---- */
 
 /* How long the kernel may take for what depends on nobody. */
 #define UBLK_KERNEL_TIMEOUT_MS 10000
@@ -147,6 +154,21 @@ struct libbdus_ublk {
 #define LIBBDUS_UBLK_NODE_FORMAT "/dev/ublkb%" PRIu32
 #define LIBBDUS_UBLK_CHAR_FORMAT "/dev/ublkc%" PRIu32
 
+struct libbdus_ublk *libbdus_ublk_make_holding(struct libbdus_session *session);
+int libbdus_ublk_begin_session(struct libbdus_session *session,
+			       uint32_t operation);
+
+/* ---- starter_ublk.c ---- */
+
+int libbdus_ublk_begin_starting(const struct libbdus_session *session,
+				uint32_t operation);
 int libbdus_ublk_end_starting(const struct libbdus_session *session);
+void libbdus_ublk_abandon_starting(struct libbdus_ublk *ublk);
+
+/* ---- attach_ublk.c ---- */
+
+int libbdus_ublk_describe(const struct libbdus_session *session,
+			  uint64_t dev_id, struct kbdus_device_config *device);
+int libbdus_ublk_attach(struct libbdus_session *session, uint64_t dev_id);
 
 #endif
