@@ -66,14 +66,10 @@ static int open_fuse(void)
 
 static int fuse_open(struct libbdus_session *session)
 {
-	int ret;
+	int ret = libbdus_require_root();
 
-	if (geteuid() != 0) {
-		return libbdus_error(EPERM,
-			"Insufficient privileges: the effective user is not root.");
-	}
-
-	ret = libbdus_fuse_load();
+	if (!ret)
+		ret = libbdus_fuse_load();
 	if (!ret)
 		ret = libbdus_loop_probe();
 	if (ret)

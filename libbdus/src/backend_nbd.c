@@ -44,14 +44,10 @@ enum { NBD_NUMBER };
 
 static int nbd_open(struct libbdus_session *session)
 {
-	int ret;
+	int ret = libbdus_require_root();
 
-	if (geteuid() != 0) {
-		return libbdus_error(EPERM,
-			"Insufficient privileges: the effective user is not root.");
-	}
-
-	ret = libbdus_nbd_netlink_probe();
+	if (!ret)
+		ret = libbdus_nbd_netlink_probe();
 	if (!ret)
 		session->protocol = &libbdus_protocol_nbd;
 	return ret;

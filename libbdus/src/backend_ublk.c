@@ -38,14 +38,10 @@
 
 static int ublk_open(struct libbdus_session *session)
 {
-	int ret;
+	int ret = libbdus_require_root();
 
-	if (geteuid() != 0) {
-		return libbdus_error(EPERM,
-			"Insufficient privileges: the effective user is not root.");
-	}
-
-	ret = libbdus_ublk_load();
+	if (!ret)
+		ret = libbdus_ublk_load();
 	if (!ret)
 		ret = libbdus_ublk_open_control(&session->fd);
 	if (!ret)

@@ -13,6 +13,7 @@
 #ifndef LIBBDUS_INTERNAL_H
 #define LIBBDUS_INTERNAL_H
 
+#include <linux/capability.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -366,7 +367,7 @@ void libbdus_crew_close(struct libbdus_crew *crew);
 int libbdus_dispatch(struct bdus_ctx *ctx, unsigned int thread,
 		     const struct libbdus_request *request);
 
-/* ---- daemonize.c, memory.c: what happens to the process ---- */
+/* ---- daemonize.c, memory.c, privilege.c: what happens to the process ---- */
 
 /* A daemon that is on its way. */
 struct libbdus_daemon {
@@ -392,7 +393,18 @@ void libbdus_memory_populate(void *memory, size_t size);
 void libbdus_memory_populate_stack(void);
 void libbdus_memory_unprotect(const struct libbdus_memory *memory);
 
-/* ---- record.c: devices of which the library itself keeps track ---- */
+/* What a thread does without for a moment. */
+struct libbdus_privilege {
+	bool is_given_up;
+	/* Its capabilities otherwise. */
+	struct __user_cap_data_struct before[2];
+};
+
+int libbdus_require_root(void);
+void libbdus_privilege_give_up(struct libbdus_privilege *privilege);
+void libbdus_privilege_take_back(struct libbdus_privilege *privilege);
+
+/* ---- record.c, record_*.c: devices of which the library itself keeps track ---- */
 
 /* Their ids begin here; below are those of the module. */
 #define LIBBDUS_FIRST_RECORDED_ID UINT64_C(1000000000000)
@@ -426,6 +438,7 @@ struct libbdus_record {
 enum libbdus_record_place { LIBBDUS_RECORD_DRIVER, LIBBDUS_RECORD_SUCCESSOR };
 
 #define LIBBDUS_RECORD_NAME_SIZE 48
+#define LIBBDUS_RECORD_PATH_SIZE 128
 
 int libbdus_record_create(const char *backend, struct libbdus_record *record,
 			  int *out_fd);
@@ -439,16 +452,22 @@ void libbdus_record_set_state(int fd, uint32_t state, int driver_pid);
 void libbdus_record_set_terminated(uint64_t dev_id);
 void libbdus_record_set_expired(uint64_t dev_id);
 void libbdus_record_set_node(int fd, uint32_t major, uint32_t minor);
-int libbdus_record_make_stop(uint64_t dev_id, int fds[2]);
-bool libbdus_record_ask_to_stop(uint64_t dev_id);
-bool libbdus_record_is_serving(uint64_t dev_id);
 int libbdus_record_read(uint64_t dev_id, struct libbdus_record *record);
 uint32_t libbdus_record_service(const struct libbdus_record *record);
 int libbdus_record_lock(uint64_t dev_id, int *out_fd);
 void libbdus_record_remove(uint64_t dev_id);
+const char *libbdus_record_file(char path[LIBBDUS_RECORD_PATH_SIZE],
+				uint64_t dev_id, const char *name);
+
+/* record_find.c */
 int libbdus_record_next(uint64_t *dev_id);
 int libbdus_record_find(uint32_t major, uint32_t minor, uint64_t *dev_id);
 int libbdus_record_find_path(const char *path, uint64_t *dev_id);
+
+/* record_stop.c */
+int libbdus_record_make_stop(uint64_t dev_id, int fds[2]);
+bool libbdus_record_ask_to_stop(uint64_t dev_id);
+bool libbdus_record_is_serving(uint64_t dev_id);
 
 /* ---- manage_recorded.c: what is done to devices that have records ---- */
 

@@ -26,13 +26,10 @@
 #ifdef LIBBDUS_HAVE_UBLK
 
 #include <inttypes.h>
-#include <linux/capability.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "ublk.h"
@@ -75,14 +72,6 @@ struct channel {
 	unsigned int queue_count;
 	struct queue queues[];
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
 
 /* ---- the gate ---- */
 
@@ -347,50 +336,25 @@ static int fetch_all(const struct libbdus_session *session,
 	return ret;
 }
 
-static bool call_capset(struct __user_cap_data_struct data[2])
-{
-	struct __user_cap_header_struct header = {
-		.version = _LINUX_CAPABILITY_VERSION_3,
-	};
-
-	return !syscall(SYS_capset, &header, data);
-}
-
 /*
- * Do without the privilege that the kernel demands of those who serve if there are to be
- * partitions, also of udev and others who would have them looked for later. Newer
- * kernels have a flag, but that is about the beginning only. Of this thread only.
+ * Begin to wait for requests. If there are to be no partitions, without the privilege that
+ * the kernel demands of those who serve if there are, also of udev and others who would
+ * have them looked for later. Newer kernels have a flag, but that is about the beginning
+ * only.
  */
-static bool drop_privilege(struct __user_cap_data_struct before[2])
-{
-	struct __user_cap_header_struct header = {
-		.version = _LINUX_CAPABILITY_VERSION_3,
-	};
-	struct __user_cap_data_struct data[2];
-
-	if (syscall(SYS_capget, &header, before))
-		return false;
-	memcpy(data, before, sizeof(data));
-	data[CAP_TO_INDEX(CAP_SYS_ADMIN)].effective &=
-		~CAP_TO_MASK(CAP_SYS_ADMIN);
-	return call_capset(data);
-}
-
 static int fetch(const struct libbdus_session *session,
 		 struct channel *channel)
 {
-	struct __user_cap_data_struct before[2];
-	bool is_dropped;
+	struct libbdus_privilege privilege = { .is_given_up = false };
 	int ret = 0;
 
-	is_dropped = (session->device.flags & KBDUS_DEVICE_F_NO_PARTITIONS) &&
-		     drop_privilege(before);
+	if (session->device.flags & KBDUS_DEVICE_F_NO_PARTITIONS)
+		libbdus_privilege_give_up(&privilege);
 	for (unsigned int i = 0; !ret && i < channel->queue_count; ++i)
 		ret = fetch_all(session, channel, i);
 	if (!ret)
 		ret = submit(channel);
-	if (is_dropped)
-		call_capset(before);
+	libbdus_privilege_take_back(&privilege);
 	return ret;
 }
 
@@ -562,7 +526,7 @@ static int wait_for_results(struct channel *channel)
 	}
 	if (ret >= 0)
 		channel->held_back = 0;
-	channel->handed_out_at = now_ns();
+	channel->handed_out_at = libbdus_now_ns();
 	return 0;
 }
 
@@ -641,7 +605,7 @@ static int finish(const struct libbdus_session *session,
 		  const struct libbdus_request *request, int error)
 {
 	struct libbdus_ublk *ublk = session->holding;
-	const uint64_t now = now_ns();
+	const uint64_t now = libbdus_now_ns();
 	int ret;
 
 	channel->is_quick = now - channel->handed_out_at < QUICK_NS;

@@ -4,8 +4,8 @@
  * record.c: devices of which the library itself keeps track, because no module of
  * ours does.
  *
- * Called by backends when they create devices, and by manage.c on behalf of
- * anybody. A device is a directory, named by its id, that holds
+ * Called by backends when they create devices, and by manage_recorded.c on behalf of
+ * anybody. record_find.c knows which devices there are, record_stop.c tells drivers to end. A device is a directory, named by its id, that holds
  *
  *     device   what never changes: a line `key value` each
  *     driver   state and process, and the numbers of the node if they were not
@@ -23,7 +23,6 @@
  * for another's. Trusts what it reads, which only root can write.
  */
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -38,8 +37,6 @@
 #include "internal.h"
 
 const char *libbdus_record_directory = "/run/bdus";
-
-#define PATH_SIZE 128
 
 /* Of 5 ms each. */
 #define LOCK_ATTEMPTS 2000
@@ -87,16 +84,18 @@ static const struct member {
 
 #define MEMBER_COUNT (sizeof(members) / sizeof(members[0]))
 
-static const char *make_path(char *path, uint64_t dev_id, const char *name)
+/* Where a file of a device is; its directory if that has no name. */
+const char *libbdus_record_file(char path[LIBBDUS_RECORD_PATH_SIZE],
+				uint64_t dev_id, const char *name)
 {
-	snprintf(path, PATH_SIZE, "%s/%" PRIu64 "%s%s", libbdus_record_directory,
+	snprintf(path, LIBBDUS_RECORD_PATH_SIZE, "%s/%" PRIu64 "%s%s", libbdus_record_directory,
 		 dev_id, *name ? "/" : "", name);
 	return path;
 }
 
 static int open_next(int flags)
 {
-	char path[PATH_SIZE];
+	char path[LIBBDUS_RECORD_PATH_SIZE];
 
 	snprintf(path, sizeof(path), "%s/next", libbdus_record_directory);
 	return open(path, flags | O_CLOEXEC, 0600);
@@ -147,14 +146,14 @@ static int lock_byte(int fd, int command, enum libbdus_record_place place,
 /* Make the directory of a device, and be its driver. */
 static int make_directory(uint64_t dev_id)
 {
-	char path[PATH_SIZE];
+	char path[LIBBDUS_RECORD_PATH_SIZE];
 	struct flock lock;
 	int err;
 	int fd;
 
-	if (mkdir(make_path(path, dev_id, ""), 0700))
+	if (mkdir(libbdus_record_file(path, dev_id, ""), 0700))
 		return -errno;
-	fd = open(make_path(path, dev_id, "driver"),
+	fd = open(libbdus_record_file(path, dev_id, "driver"),
 		  O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (fd >= 0 && !lock_byte(fd, F_OFD_SETLK, LIBBDUS_RECORD_DRIVER, &lock))
 		return fd;
@@ -241,8 +240,8 @@ void libbdus_record_name(const struct libbdus_record *record,
 int libbdus_record_claim(uint64_t dev_id, enum libbdus_record_place place,
 			int *out_fd)
 {
-	char path[PATH_SIZE];
-	const int fd = open(make_path(path, dev_id, "driver"),
+	char path[LIBBDUS_RECORD_PATH_SIZE];
+	const int fd = open(libbdus_record_file(path, dev_id, "driver"),
 			    O_RDWR | O_CLOEXEC);
 	struct flock lock;
 
@@ -267,8 +266,8 @@ int libbdus_record_claim(uint64_t dev_id, enum libbdus_record_place place,
  */
 int libbdus_record_take(uint64_t dev_id, int *out_fd)
 {
-	char new_path[PATH_SIZE], path[PATH_SIZE];
-	const int fd = open(make_path(new_path, dev_id, "driver.new"),
+	char new_path[LIBBDUS_RECORD_PATH_SIZE], path[LIBBDUS_RECORD_PATH_SIZE];
+	const int fd = open(libbdus_record_file(new_path, dev_id, "driver.new"),
 			    O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	struct flock lock;
 	int ret;
@@ -277,7 +276,7 @@ int libbdus_record_take(uint64_t dev_id, int *out_fd)
 		return is_missing(dev_id);
 	libbdus_record_set_state(fd, BDUS_DEV_STATE_AVAILABLE, getpid());
 	if (lock_byte(fd, F_OFD_SETLK, LIBBDUS_RECORD_DRIVER, &lock) ||
-	    rename(new_path, make_path(path, dev_id, "driver"))) {
+	    rename(new_path, libbdus_record_file(path, dev_id, "driver"))) {
 		ret = libbdus_error_with_errno(errno, "Failed to lock %s",
 					       new_path);
 		close(fd);
@@ -323,8 +322,8 @@ static void set_member(struct libbdus_record *record,
 int libbdus_record_write(const struct libbdus_record *record)
 {
 	const uint64_t id = record->device.seqnum;
-	char new_path[PATH_SIZE], path[PATH_SIZE];
-	FILE *file = fopen(make_path(new_path, id, "device.new"), "we");
+	char new_path[LIBBDUS_RECORD_PATH_SIZE], path[LIBBDUS_RECORD_PATH_SIZE];
+	FILE *file = fopen(libbdus_record_file(new_path, id, "device.new"), "we");
 	bool is_written;
 
 	if (!file)
@@ -338,7 +337,7 @@ int libbdus_record_write(const struct libbdus_record *record)
 
 	is_written = !ferror(file);
 	is_written = !fclose(file) && is_written;
-	if (!is_written || rename(new_path, make_path(path, id, "device"))) {
+	if (!is_written || rename(new_path, libbdus_record_file(path, id, "device"))) {
 		return libbdus_error_with_errno(errno, "Failed to write %s",
 						new_path);
 	}
@@ -361,8 +360,8 @@ void libbdus_record_set_state(int fd, uint32_t state, int driver_pid)
 
 static void change_state(uint64_t dev_id, uint32_t state)
 {
-	char path[PATH_SIZE], text[STATE_SIZE + 1];
-	const int fd = open(make_path(path, dev_id, "driver"),
+	char path[LIBBDUS_RECORD_PATH_SIZE], text[STATE_SIZE + 1];
+	const int fd = open(libbdus_record_file(path, dev_id, "driver"),
 			    O_RDWR | O_CLOEXEC);
 	ssize_t written;
 
@@ -417,8 +416,8 @@ static void parse_line(struct libbdus_record *record, const char *key,
 
 static bool read_device(uint64_t dev_id, struct libbdus_record *record)
 {
-	char path[PATH_SIZE], key[64], value[64];
-	FILE *file = fopen(make_path(path, dev_id, "device"), "re");
+	char path[LIBBDUS_RECORD_PATH_SIZE], key[64], value[64];
+	FILE *file = fopen(libbdus_record_file(path, dev_id, "device"), "re");
 
 	if (!file)
 		return false;
@@ -430,8 +429,8 @@ static bool read_device(uint64_t dev_id, struct libbdus_record *record)
 
 static bool read_driver(uint64_t dev_id, struct libbdus_record *record)
 {
-	char path[PATH_SIZE], text[DRIVER_SIZE + NODE_SIZE + 1] = "";
-	int fd = open(make_path(path, dev_id, "driver"), O_RDWR | O_CLOEXEC);
+	char path[LIBBDUS_RECORD_PATH_SIZE], text[DRIVER_SIZE + NODE_SIZE + 1] = "";
+	int fd = open(libbdus_record_file(path, dev_id, "driver"), O_RDWR | O_CLOEXEC);
 	struct flock lock;
 	bool is_read;
 
@@ -457,17 +456,17 @@ void libbdus_record_remove(uint64_t dev_id)
 	static const char *const names[] = { "device", "device.new", "driver",
 					     "driver.new", "keeper", "lock",
 					     "stop", "" };
-	char path[PATH_SIZE];
+	char path[LIBBDUS_RECORD_PATH_SIZE];
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); ++i)
-		remove(make_path(path, dev_id, names[i]));
+		remove(libbdus_record_file(path, dev_id, names[i]));
 }
 
 /* Whether somebody holds the directory of a device that may have no record. */
 static bool is_held(uint64_t dev_id)
 {
-	char path[PATH_SIZE];
-	const int fd = open(make_path(path, dev_id, "driver"),
+	char path[LIBBDUS_RECORD_PATH_SIZE];
+	const int fd = open(libbdus_record_file(path, dev_id, "driver"),
 			    O_RDWR | O_CLOEXEC);
 	struct flock lock;
 	bool is_held;
@@ -486,28 +485,20 @@ static bool is_held(uint64_t dev_id)
 static void sweep(uint64_t dev_id)
 {
 	const int ids = open_next(O_RDWR);
-	char path[PATH_SIZE];
+	char path[LIBBDUS_RECORD_PATH_SIZE];
 
 	if (ids < 0)
 		return;
 	if (!flock(ids, LOCK_EX | LOCK_NB) &&
-	    access(make_path(path, dev_id, "device"), F_OK) && !is_held(dev_id))
+	    access(libbdus_record_file(path, dev_id, "device"), F_OK) && !is_held(dev_id))
 		libbdus_record_remove(dev_id);
 	close(ids);
-}
-
-static int require_root(void)
-{
-	if (geteuid() == 0)
-		return 0;
-	return libbdus_error(EPERM,
-		"Insufficient privileges: the effective user is not root.");
 }
 
 /* Read what is known now. */
 int libbdus_record_read(uint64_t dev_id, struct libbdus_record *record)
 {
-	int ret = require_root();
+	int ret = libbdus_require_root();
 
 	if (ret)
 		return ret;
@@ -554,8 +545,8 @@ static int lock_in_time(int fd)
  */
 int libbdus_record_lock(uint64_t dev_id, int *out_fd)
 {
-	char path[PATH_SIZE];
-	int fd = open(make_path(path, dev_id, "lock"),
+	char path[LIBBDUS_RECORD_PATH_SIZE];
+	int fd = open(libbdus_record_file(path, dev_id, "lock"),
 		      O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 
 	if (fd < 0 && errno == ENOENT)
@@ -570,161 +561,4 @@ int libbdus_record_lock(uint64_t dev_id, int *out_fd)
 
 	*out_fd = fd;
 	return 0;
-}
-
-/* ---- telling drivers to end ---- */
-
-/*
- * Make the pipe by which the driver, who calls this, can be told to end: then the
- * first descriptor is readable for good. It is open as long as he serves.
- */
-int libbdus_record_make_stop(uint64_t dev_id, int fds[2])
-{
-	char path[PATH_SIZE];
-
-	make_path(path, dev_id, "stop");
-	if (mkfifo(path, 0600) && errno != EEXIST)
-		return libbdus_error_with_errno(errno, "Failed to make %s",
-						path);
-
-	fds[0] = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	fds[1] = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
-	for (int i = 0; i < 2; ++i)
-		fds[i] = fds[i] < 0 ? fds[i] : libbdus_daemonize_keep(fds[i]);
-	if (fds[0] < 0 || fds[1] < 0)
-		return libbdus_error_with_errno(errno, "Failed to open %s",
-						path);
-	return 0;
-}
-
-static int open_stop(uint64_t dev_id, int flags)
-{
-	char path[PATH_SIZE];
-
-	return open(make_path(path, dev_id, "stop"),
-		    flags | O_NONBLOCK | O_CLOEXEC);
-}
-
-/* Whether there is a driver that could be told. */
-bool libbdus_record_is_serving(uint64_t dev_id)
-{
-	const int fd = open_stop(dev_id, O_WRONLY);
-
-	if (fd >= 0)
-		close(fd);
-	return fd >= 0;
-}
-
-/* Tell the driver to end. False if nobody serves. */
-bool libbdus_record_ask_to_stop(uint64_t dev_id)
-{
-	ssize_t written;
-	int fd;
-
-	if (!libbdus_record_is_serving(dev_id))
-		return false;
-	/* To have no signal if he has just closed it. */
-	fd = open_stop(dev_id, O_RDWR);
-	if (fd < 0)
-		return false;
-	written = write(fd, "", 1);
-	/* It can only be full of the same. */
-	(void)written;
-	close(fd);
-	return true;
-}
-
-/* Whether a directory's name is the id of a device at least that far. */
-static bool is_id_from(const char *name, uint64_t least, uint64_t *dev_id)
-{
-	if (!*name || name[strspn(name, "0123456789")])
-		return false;
-	*dev_id = strtoull(name, NULL, 10);
-	return *dev_id >= least;
-}
-
-/* Replace a number by the lowest id that is not below it. ENOENT without a
- * message if there is none. */
-int libbdus_record_next(uint64_t *dev_id)
-{
-	struct libbdus_record record;
-	uint64_t lowest = UINT64_MAX, id;
-	struct dirent *entry;
-	DIR *directory;
-	int ret;
-
-	ret = require_root();
-	if (ret)
-		return ret;
-
-	directory = opendir(libbdus_record_directory);
-	while (directory && (entry = readdir(directory))) {
-		if (is_id_from(entry->d_name, *dev_id, &id) && id < lowest &&
-		    !libbdus_record_read(id, &record))
-			lowest = id;
-	}
-	if (directory)
-		closedir(directory);
-
-	if (lowest == UINT64_MAX)
-		return -ENOENT;
-	*dev_id = lowest;
-	return 0;
-}
-
-/* Whether the number of a node, which may be that of a device that has gone, is now
- * somebody else's. */
-static bool is_of_another(const struct libbdus_record *record)
-{
-	char link[64], target[256];
-	const char *name, *own_name = strrchr(record->path, '/');
-	ssize_t length;
-
-	snprintf(link, sizeof(link), "/sys/dev/block/%" PRIu32 ":%" PRIu32,
-		 record->device.major, record->device.minor);
-	length = readlink(link, target, sizeof(target) - 1);
-	if (length < 0 || !own_name)
-		return false;
-	target[length] = '\0';
-	name = strrchr(target, '/');
-	return name && strcmp(name, own_name);
-}
-
-/* Find the device whose node has a number. ENOENT without a message if there is
- * none. */
-int libbdus_record_find(uint32_t major, uint32_t minor, uint64_t *dev_id)
-{
-	struct libbdus_record record;
-	uint64_t id;
-	int ret;
-
-	for (id = 0; !(ret = libbdus_record_next(&id)); ++id) {
-		ret = libbdus_record_read(id, &record);
-		if (!ret && record.device.major == major &&
-		    record.device.minor == minor &&
-		    record.state != BDUS_DEV_STATE_TERMINATED &&
-		    !is_of_another(&record)) {
-			*dev_id = id;
-			return 0;
-		}
-	}
-	return ret;
-}
-
-/* Find the device that had this node, which may have gone with its driver. Likewise. */
-int libbdus_record_find_path(const char *path, uint64_t *dev_id)
-{
-	struct libbdus_record record;
-	uint64_t id;
-	int ret;
-
-	for (id = 0; !(ret = libbdus_record_next(&id)); ++id) {
-		if (!libbdus_record_read(id, &record) &&
-		    !strcmp(record.path, path) &&
-		    record.state != BDUS_DEV_STATE_TERMINATED) {
-			*dev_id = id;
-			return 0;
-		}
-	}
-	return ret;
 }
