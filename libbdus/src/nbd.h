@@ -11,16 +11,13 @@
  *     attach_nbd.c      how another driver takes it over
  *     manage_nbd.c      what others do with it
  *     protocol_nbd.c    what workers call
- *     receive_nbd.c     requests on their way to workers; who of them does what
- *     send_nbd.c        replies on their way to the kernel
+ *     receive_nbd.c     what comes over the connections; how is in stream.h
  */
 
 #ifndef LIBBDUS_NBD_H
 #define LIBBDUS_NBD_H
 
-#include <sys/uio.h>
-
-#include "internal.h"
+#include "stream.h"
 
 /* ---- what goes over a connection; all numbers are big-endian ---- */
 
@@ -58,9 +55,9 @@ struct nbd_answer {
 
 /* ---- keeper_nbd.c ---- */
 
-/* Connections that a device has at most: as many as there are places among the
- * descriptors of a child, with two of the keeper's own. */
-#define NBD_CONNECTIONS (LIBBDUS_CHILD_FDS - 2)
+/* Connections that a device has at most. Among the descriptors of a child there are
+ * places for them and two of the keeper's own. */
+#define NBD_CONNECTIONS STREAM_CONNECTIONS
 
 #define NBD_MESSAGE_SIZE 256
 
@@ -215,108 +212,30 @@ int libbdus_nbd_describe(const struct libbdus_session *session, uint64_t dev_id,
 			 struct kbdus_device_config *device);
 int libbdus_nbd_attach(struct libbdus_session *session, uint64_t dev_id);
 
-/* ---- protocol_nbd.c, receive_nbd.c, send_nbd.c ---- */
-
-/* How much is read ahead at most, and payloads that are not. */
-#define NBD_AHEAD_SIZE (256 * 1024)
-#define NBD_SMALL_PAYLOAD (NBD_AHEAD_SIZE / 4)
-
-/* Callbacks that take longer on average run at the same time. */
-#define NBD_SLOW_CALLBACK_NS 30000
-
-/* Replies that wait to be sent over a connection. */
-#define NBD_OUTBOX_SIZE 32
-
-/* Buffers of a worker: one for payloads of any size, the others for small ones. */
-#define NBD_BUFFERS 8
-#define NBD_SMALL_BUFFER_SIZE (16 * 1024)
+/* ---- protocol_nbd.c, receive_nbd.c ---- */
 
 /* Larger requests than the kernel makes of itself, whatever it is told to, until
  * somebody tells it otherwise once more. */
 #define NBD_PAYLOAD_SIZE (4 * 1024 * 1024)
 
-struct nbd_connection {
-	int fd;
-	/* What was read and not yet taken is from start to end. */
-	char *ahead;
-	size_t start;
-	size_t end;
-	/* Replies that nobody has begun to send, oldest first. */
-	struct iovec outbox[NBD_OUTBOX_SIZE];
-	int unsent;
-	/* Somebody sends, and will send these, too. */
-	bool is_sending;
-	/* How many replies were ever put into the outbox, and sent. */
-	unsigned long queued;
-	unsigned long sent;
-};
-
 /* What the workers of a session share. */
 struct nbd_stream {
-	const struct libbdus_session *owner;
-	/* The keeper's line; -1 if it is not to be listened to. */
+	struct stream stream;
+	/* The keeper's line; -1 if it is not to be listened to. Under the stream's
+	 * lock. */
 	int line_fd;
 	/* A child opens the device, for its partitions to be looked for. Only
 	 * worker 0 is there while this changes. */
 	enum { NBD_NOT_BEGUN, NBD_LOOKING, NBD_AVAILABLE } phase;
 	/* Readable when it has ended. */
 	int child_fd;
-
-	/* Guards all below. */
-	pthread_mutex_t lock;
-	/* Where workers wait, the watcher aside, and how many do. */
-	pthread_cond_t turn;
-	unsigned int waiting;
-	/* Where the watcher waits, if there is one. */
-	pthread_cond_t watch;
-	bool is_watched;
-	/* The watcher does not even look from time to time. */
-	bool is_parked;
-	/* Somebody was woken up to have a look and has not got here. */
-	bool is_waking;
-	/* Somebody reads; only he adds to what was read ahead then. */
-	bool is_reading;
-	/* Messages that were taken, for the watcher. */
-	unsigned long taken;
-	/* How long callbacks take on average, in nanoseconds. A stall counts, too:
-	 * those that hang are not measured. */
-	uint64_t duration;
-	/* A successor waits: nothing is read but what is missing of a message. */
-	bool is_leaving;
-	/* There is nothing to come any more, for all workers. */
-	bool is_over;
-	/* So does a failure to receive. */
-	int result;
-	struct libbdus_error error;
-	/* Where workers wait until something was sent. */
-	pthread_cond_t progress;
-
-	struct nbd_connection connections[NBD_CONNECTIONS];
-	unsigned int count;
-	/* The one that is looked at first. */
-	unsigned int first;
-};
-
-/* The place of one message of a worker. */
-struct nbd_buffer {
-	/* A page of its own; before it, there is room for a reply's header, so that
-	 * both are sent as one. */
-	char *payload;
-	/* The reply that was put here last; it may be sent. NULL if none. */
-	const struct nbd_connection *connection;
-	unsigned long reply;
 };
 
 /* The place of one worker. */
 struct nbd_channel {
-	char *memory;
-	size_t size;
-	struct nbd_buffer buffers[NBD_BUFFERS];
+	struct stream_place place;
 
-	/* The message that waits for an answer, if there is one. */
-	bool has_message;
-	struct nbd_connection *connection;
-	struct nbd_buffer *buffer;
+	/* Of the message in it. */
 	uint64_t cookie;
 	uint32_t command;
 	/* The type that callbacks know it by, its range, what of that was not yet
@@ -328,29 +247,14 @@ struct nbd_channel {
 	uint32_t limit;
 	/* It is to be durable, which no callback sees to by itself. */
 	bool wants_flush;
-
-	/* What came instead of a message. */
-	bool has_notice;
-	uint32_t notice;
-	/* When the callback began; 0 if nobody wants to know. */
-	uint64_t began;
-	/* Requests until the next that somebody wants to know of. */
-	unsigned int unmeasured;
 };
 
-void libbdus_nbd_notify(struct nbd_channel *channel, uint32_t notice);
-int libbdus_nbd_receive(struct nbd_stream *stream, struct nbd_channel *channel);
-void libbdus_nbd_leave(struct nbd_stream *stream);
-int libbdus_nbd_queue_reply(struct nbd_stream *stream,
-			    struct nbd_channel *channel, int error);
-int libbdus_nbd_flush(struct nbd_stream *stream);
-int libbdus_nbd_await_progress(struct nbd_stream *stream);
-bool libbdus_nbd_is_all_sent(const struct nbd_stream *stream);
-bool libbdus_nbd_wants_sending(const struct nbd_stream *stream);
-struct nbd_buffer *libbdus_nbd_find_buffer(struct nbd_channel *channel,
-					   size_t size);
+extern const struct libbdus_frames libbdus_nbd_frames;
+
 int libbdus_nbd_begin_message(const struct libbdus_session *session,
 			      struct nbd_channel *channel,
 			      const struct nbd_header *header);
+int libbdus_nbd_reject(struct stream *stream, struct nbd_channel *channel,
+		       int error);
 
 #endif

@@ -4,34 +4,125 @@
  * protocol_uds.c: requests and replies as messages in a Unix domain socket.
  *
  * Workers call in here between dispatches; the kernel's half is the file of the
- * same name in kbdus/. All workers of a session share one end of a socket pair,
- * what was read ahead from it and what is to be sent over it; all belong to struct
- * uds_stream, from before the session begins until it ends, as the module takes the
- * closing of the socket for that of the control file. They are memory and descriptors
- * like any other, so a daemon goes on where its original stopped. Each worker owns a
- * few page-aligned payload buffers. One lock guards it all, and is never held in a
- * system call that waits. What the module sends is checked as far as memory safety
- * depends on it.
+ * same name in kbdus/. All workers of a session share one end of a socket pair, as
+ * stream.c has it; it belongs to struct uds_stream, from before the session begins until
+ * it ends, as the module takes the closing of the socket for that of the control file.
+ * What the module sends is checked as far as memory safety depends on it.
  */
 
 #include <errno.h>
+#include <inttypes.h>
+#include <linux/ioctl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "uds.h"
+#include "stream.h"
 
-static void *allocate(size_t size)
+/* What the workers of a session share. */
+struct uds_stream {
+	struct stream stream;
+	/* Ours. */
+	int fd;
+	/* The module's, until it has got hold of it. */
+	int module_fd;
+};
+
+/* The place of one worker. */
+struct uds_channel {
+	struct stream_place place;
+	/* Of the last message that was taken. */
+	struct kbdusuds_request header;
+};
+
+/* ---- messages ---- */
+
+static size_t payload_size(const void *header)
 {
-	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	const struct kbdusuds_request *request = header;
 
-	return memory == MAP_FAILED ? NULL : memory;
+	return request->payload_size;
 }
+
+/* How much an answer without error carries. */
+static uint32_t reply_size(uint32_t type, uint32_t length)
+{
+	switch (type) {
+	case KBDUS_REQUEST_TYPE_READ:
+		return length;
+	case KBDUS_REQUEST_TYPE_IOCTL:
+		return _IOC_DIR(length) & _IOC_WRITE ? _IOC_SIZE(length) : 0;
+	default:
+		return 0;
+	}
+}
+
+/* How much a request or its answer carries. */
+static uint32_t message_size(const struct kbdusuds_request *header)
+{
+	const uint32_t size = reply_size(header->type, header->length);
+
+	return size > header->payload_size ? size : header->payload_size;
+}
+
+static int admit(struct stream *stream, const void *opaque, size_t *room)
+{
+	static const uint8_t zeros[sizeof(((struct kbdusuds_request *)0)
+						  ->reserved)];
+	const struct kbdusuds_request *header = opaque;
+
+	*room = message_size(header);
+	if (*room > stream->owner->payload_size) {
+		return libbdus_error(EIO,
+			"kbdus sent a request of %zu bytes, but at most %" PRIu32
+			" were agreed on.",
+			*room, stream->owner->payload_size);
+	}
+	if (memcmp(header->reserved, zeros, sizeof(zeros))) {
+		return libbdus_error(EIO,
+			"kbdus sent a request whose reserved bytes are not zero.");
+	}
+	return 0;
+}
+
+static int take(struct stream *stream, struct stream_place *place,
+		const void *header)
+{
+	struct uds_channel *channel = (struct uds_channel *)place;
+
+	memcpy(&channel->header, header, sizeof(channel->header));
+	/* It counts for all workers. */
+	stream->is_over =
+		channel->header.type == KBDUS_REQUEST_TYPE_TERMINATE;
+	return 0;
+}
+
+static int wait_for_messages(struct stream *stream, struct stream_place *place)
+{
+	(void)place;
+
+	return libbdus_stream_read(stream, &stream->connections[0], 0);
+}
+
+static int end(struct stream *stream)
+{
+	(void)stream;
+
+	return libbdus_error(EIO, "kbdus ended the session.");
+}
+
+static const struct libbdus_frames frames = {
+	.header_size = sizeof(struct kbdusuds_request),
+	.payload_size = payload_size,
+	.admit = admit,
+	.take = take,
+	.wait = wait_for_messages,
+	.end = end,
+};
+
+/* ---- sessions ---- */
 
 static void uds_end(struct libbdus_session *session)
 {
@@ -40,29 +131,11 @@ static void uds_end(struct libbdus_session *session)
 	if (!stream)
 		return;
 
-	if (stream->fd >= 0)
-		close(stream->fd);
-	if (stream->module_fd >= 0)
-		close(stream->module_fd);
-	if (stream->ahead)
-		munmap(stream->ahead, UDS_AHEAD_SIZE);
-	pthread_cond_destroy(&stream->progress);
-	pthread_cond_destroy(&stream->watch);
-	pthread_cond_destroy(&stream->turn);
-	pthread_mutex_destroy(&stream->lock);
+	libbdus_stream_close(&stream->stream);
+	libbdus_close(&stream->fd);
+	libbdus_close(&stream->module_fd);
 	free(stream);
 	session->shared = NULL;
-}
-
-/* With a clock that nobody sets. */
-static void init_watch(struct uds_stream *stream)
-{
-	pthread_condattr_t attributes;
-
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&stream->watch, &attributes);
-	pthread_condattr_destroy(&attributes);
 }
 
 /* Make the pair. Ours must survive what a daemon does to its first descriptors. */
@@ -75,7 +148,9 @@ static int make_pair(struct uds_stream *stream)
 
 	stream->module_fd = pair[1];
 	stream->fd = libbdus_daemonize_keep(pair[0]);
-	return stream->fd < 0 ? stream->fd : 0;
+	if (stream->fd < 0)
+		return stream->fd;
+	return libbdus_stream_add(&stream->stream, stream->fd);
 }
 
 static int uds_prepare(struct libbdus_session *session,
@@ -89,20 +164,12 @@ static int uds_prepare(struct libbdus_session *session,
 			"Failed to allocate a connection to kbdus");
 	}
 
-	*stream = (struct uds_stream){
-		.fd = -1,
-		.module_fd = -1,
-		.lock = PTHREAD_MUTEX_INITIALIZER,
-		.turn = PTHREAD_COND_INITIALIZER,
-		/* Slow until proven fast. */
-		.duration = 10 * UDS_SLOW_CALLBACK_NS,
-		.progress = PTHREAD_COND_INITIALIZER,
-		.ahead = allocate(UDS_AHEAD_SIZE),
-	};
-	init_watch(stream);
+	stream->fd = -1;
+	stream->module_fd = -1;
+	libbdus_stream_open(&stream->stream, &frames, session);
 	session->shared = stream;
 
-	ret = stream->ahead ? make_pair(stream) : -ENOMEM;
+	ret = make_pair(stream);
 	if (ret) {
 		uds_end(session);
 		return libbdus_error_with_errno(-ret,
@@ -121,8 +188,7 @@ static int uds_begin(struct libbdus_session *session,
 
 	(void)config;
 
-	close(stream->module_fd);
-	stream->module_fd = -1;
+	libbdus_close(&stream->module_fd);
 	return 0;
 }
 
@@ -132,60 +198,35 @@ static void uds_settle(const struct libbdus_session *session)
 	ioctl(session->fd, KBDUSUDS_IOCTL_NOTE_PROCESS);
 }
 
-static size_t round_up(size_t size, size_t page)
-{
-	return (size + page - 1) / page * page;
-}
-
-/* Make the buffers: the first one large. */
-static bool make_buffers(struct uds_channel *channel, size_t payload_size)
-{
-	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	const size_t large = round_up(payload_size, page);
-	const size_t small = round_up(UDS_SMALL_BUFFER_SIZE, page);
-	char *next;
-
-	channel->size = UDS_BUFFERS * page + large + (UDS_BUFFERS - 1) * small;
-	channel->memory = allocate(channel->size);
-	if (!channel->memory)
-		return false;
-
-	next = channel->memory;
-	for (int i = 0; i < UDS_BUFFERS; ++i) {
-		channel->buffers[i].payload = next + page;
-		next += page + (i ? small : large);
-	}
-	channel->current = &channel->buffers[0];
-	return true;
-}
+/* ---- workers ---- */
 
 static int uds_open(const struct libbdus_session *session,
 		    unsigned int index, void **out)
 {
 	struct uds_channel *channel = calloc(1, sizeof(*channel));
+	int ret;
 
 	(void)index;
 
-	if (!channel || !make_buffers(channel, session->payload_size)) {
+	if (!channel)
+		return libbdus_error_with_errno(ENOMEM, "Failed to allocate");
+	ret = libbdus_stream_make_place(session, &channel->place);
+	if (ret) {
 		free(channel);
-		return libbdus_error_with_errno(ENOMEM,
-			"Failed to allocate payload buffers");
+		return ret;
 	}
 
 	*out = channel;
 	return 0;
 }
 
-/* What workers share is populated by each of them, which costs the later ones little. */
 static void uds_populate(const struct libbdus_session *session, void *opaque)
 {
 	struct uds_stream *stream = session->shared;
 	struct uds_channel *channel = opaque;
 
-	libbdus_memory_populate(stream, sizeof(*stream));
-	libbdus_memory_populate(stream->ahead, UDS_AHEAD_SIZE);
-	libbdus_memory_populate(channel, sizeof(*channel));
-	libbdus_memory_populate(channel->memory, channel->size);
+	libbdus_stream_populate(&stream->stream, sizeof(*stream),
+				&channel->place, sizeof(*channel));
 }
 
 static void uds_close(const struct libbdus_session *session, void *opaque)
@@ -194,106 +235,55 @@ static void uds_close(const struct libbdus_session *session, void *opaque)
 
 	(void)session;
 
-	munmap(channel->memory, channel->size);
+	libbdus_stream_free_place(&channel->place);
 	free(channel);
 }
 
-/* Note whether all went well, locked. One failure is everybody's. */
-static int share_result(struct uds_stream *stream, int ret)
-{
-	if (ret) {
-		stream->result = ret;
-		libbdus_error_save(&stream->error);
-	} else if (stream->result) {
-		ret = stream->result;
-		libbdus_error_restore(&stream->error);
-	}
-
-	return ret;
-}
-
-/*
- * Going off for ever, locked: see that what was answered is sent, as its buffers go,
- * and make the others do the same.
- */
-static int leave_for_ever(struct uds_stream *stream, int ret)
-{
-	const unsigned long last = stream->queued;
-
-	while (!ret && !libbdus_uds_is_sent(stream, last))
-		ret = share_result(stream, libbdus_uds_await_progress(stream));
-
-	pthread_cond_broadcast(&stream->turn);
-	pthread_cond_broadcast(&stream->watch);
-	pthread_cond_broadcast(&stream->progress);
-	return ret;
-}
-
-/* The clock is not for nothing, so only every eighth callback is measured. */
-#define MEASURED_EACH 8
-
-static void begin_measuring(struct uds_channel *channel)
-{
-	channel->began = 0;
-	if (channel->unmeasured-- == 0) {
-		channel->unmeasured = MEASURED_EACH - 1;
-		channel->began = libbdus_now_ns();
-	}
-}
-
-static uint64_t end_measuring(const struct uds_channel *channel)
-{
-	return channel->began ? libbdus_now_ns() - channel->began : 0;
-}
-
 /* Answer a request, if there is one, and wait for the next. */
-static int exchange(const struct libbdus_session *session,
-		    struct uds_channel *channel,
-		    const struct libbdus_request *request, int error,
-		    struct kbdusuds_request *header)
+static int exchange(struct stream *stream, struct uds_channel *channel,
+		    const struct libbdus_request *request, int error)
 {
-	const uint64_t duration = end_measuring(channel);
-	struct uds_stream *stream = session->shared;
-	int ret = 0;
+	const struct kbdusuds_reply header = {
+		.handle = request->handle,
+		.error = error,
+		.payload_size = error ? 0 : reply_size(request->type,
+						       request->length),
+	};
+	const struct stream_reply reply = {
+		.header = &header,
+		.header_size = sizeof(header),
+		.payload_size = header.payload_size,
+	};
 
-	pthread_mutex_lock(&stream->lock);
-	if (duration > 0)
-		stream->duration = (7 * stream->duration + duration) / 8;
-	if (stream->duration > UDS_SLOW_CALLBACK_NS)
-		channel->unmeasured = 0;
-	if (request->handle)
-		ret = libbdus_uds_queue_reply(stream, channel, request, error);
-	if (!ret)
-		ret = libbdus_uds_receive(session, channel, header);
-	ret = share_result(stream, ret);
-	if (ret || stream->is_over)
-		ret = leave_for_ever(stream, ret);
-	else
-		libbdus_uds_leave(stream);
-	pthread_mutex_unlock(&stream->lock);
-	return ret;
+	return libbdus_stream_exchange(stream, &channel->place,
+				       request->handle ? &reply : NULL);
 }
 
 static int uds_exchange(const struct libbdus_session *session, void *opaque,
 			struct libbdus_request *request, int error)
 {
+	struct uds_stream *stream = session->shared;
 	struct uds_channel *channel = opaque;
-	struct kbdusuds_request header;
+	struct kbdusuds_request *header = &channel->header;
 	int ret;
 
-	ret = exchange(session, channel, request, error, &header);
+	ret = exchange(&stream->stream, channel, request, error);
 	if (ret)
 		return ret;
 
+	if (channel->place.has_notice) {
+		*header = (struct kbdusuds_request){
+			.type = channel->place.notice,
+		};
+	}
 	*request = (struct libbdus_request){
-		.handle = header.handle,
-		.offset = header.offset,
-		.length = header.length,
-		.type = header.type,
-		.payload = session->payload_size ? channel->current->payload :
-						   NULL,
+		.handle = header->handle,
+		.offset = header->offset,
+		.length = header->length,
+		.type = header->type,
+		.payload = session->payload_size ?
+				   channel->place.buffer->payload : NULL,
 	};
-	begin_measuring(channel);
 	return 0;
 }
 

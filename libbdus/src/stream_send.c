@@ -1,21 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * send_nbd.c: the backend "nbd", from workers to the kernel.
+ * stream_send.c: frames in sockets, from workers to the kernel.
  *
  * Workers put replies into the outbox of the connection that the request came over.
  * One at a time sends what is there, with the lock dropped, and goes on until there
  * is nothing left; so nobody else has to, and several replies leave at once. A buffer
  * is its worker's again when what is in it was sent. When to send is decided in
- * receive_nbd.c. Functions are called with the stream's lock held.
+ * stream_receive.c.
  */
 
-#include <endian.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 
-#include "nbd.h"
+#include "stream.h"
 
 /* Leave out what has been sent; returns how many parts are left. */
 static int advance(struct iovec **parts, int count, size_t size)
@@ -59,10 +58,10 @@ static int send_messages(int fd, struct iovec *parts, int count)
 	return 0;
 }
 
-static int flush_connection(struct nbd_stream *stream,
-			    struct nbd_connection *connection)
+static int flush_connection(struct stream *stream,
+			    struct stream_connection *connection)
 {
-	struct iovec parts[NBD_OUTBOX_SIZE];
+	struct iovec parts[STREAM_OUTBOX_SIZE];
 	unsigned long last;
 	int count;
 	int ret = 0;
@@ -87,12 +86,12 @@ static int flush_connection(struct nbd_stream *stream,
 }
 
 /* Send all that is to be sent, unless somebody does; the lock is dropped meanwhile. */
-int libbdus_nbd_flush(struct nbd_stream *stream)
+int libbdus_stream_flush(struct stream *stream)
 {
 	int ret = 0;
 
 	for (unsigned int i = 0; i < stream->count && !ret; ++i) {
-		struct nbd_connection *connection = &stream->connections[i];
+		struct stream_connection *connection = &stream->connections[i];
 
 		if (connection->unsent > 0 && !connection->is_sending)
 			ret = flush_connection(stream, connection);
@@ -101,7 +100,7 @@ int libbdus_nbd_flush(struct nbd_stream *stream)
 }
 
 /* Whether there is something to be sent that nobody sends. */
-bool libbdus_nbd_wants_sending(const struct nbd_stream *stream)
+bool libbdus_stream_wants_sending(const struct stream *stream)
 {
 	for (unsigned int i = 0; i < stream->count; ++i) {
 		if (stream->connections[i].unsent > 0 &&
@@ -111,7 +110,8 @@ bool libbdus_nbd_wants_sending(const struct nbd_stream *stream)
 	return false;
 }
 
-bool libbdus_nbd_is_all_sent(const struct nbd_stream *stream)
+/* Whether nothing is left that was ever answered. */
+bool libbdus_stream_is_all_sent(const struct stream *stream)
 {
 	for (unsigned int i = 0; i < stream->count; ++i) {
 		if (stream->connections[i].queued !=
@@ -122,60 +122,54 @@ bool libbdus_nbd_is_all_sent(const struct nbd_stream *stream)
 }
 
 /* Have something sent by somebody; the lock is dropped meanwhile. */
-int libbdus_nbd_await_progress(struct nbd_stream *stream)
+int libbdus_stream_await_progress(struct stream *stream)
 {
-	if (libbdus_nbd_wants_sending(stream))
-		return libbdus_nbd_flush(stream);
+	if (libbdus_stream_wants_sending(stream))
+		return libbdus_stream_flush(stream);
 	pthread_cond_wait(&stream->progress, &stream->lock);
 	return 0;
 }
 
 /* Put the answer to the worker's message into the outbox. */
-int libbdus_nbd_queue_reply(struct nbd_stream *stream,
-			    struct nbd_channel *channel, int error)
+int libbdus_stream_queue(struct stream *stream, struct stream_place *place,
+			 const struct stream_reply *reply)
 {
-	const struct nbd_answer answer = {
-		.magic = htobe32(NBD_REPLY_MAGIC_NUMBER),
-		.error = htobe32((uint32_t)error),
-		.cookie = channel->cookie,
-	};
-	const bool has_payload = !error && channel->command == NBD_COMMAND_READ;
-	struct nbd_connection *connection = channel->connection;
-	struct nbd_buffer *buffer = channel->buffer;
+	struct stream_connection *connection = place->connection;
+	struct stream_buffer *buffer = place->buffer;
+	char *const start = buffer->payload - reply->header_size;
 	int ret;
 
-	while (connection->unsent == NBD_OUTBOX_SIZE) {
-		ret = libbdus_nbd_await_progress(stream);
+	while (connection->unsent == STREAM_OUTBOX_SIZE) {
+		ret = libbdus_stream_await_progress(stream);
 		if (ret)
 			return ret;
 	}
 
-	memcpy(buffer->payload - sizeof(answer), &answer, sizeof(answer));
+	memcpy(start, reply->header, reply->header_size);
 	buffer->connection = connection;
 	buffer->reply = ++connection->queued;
 	connection->outbox[connection->unsent++] = (struct iovec){
-		.iov_base = buffer->payload - sizeof(answer),
-		.iov_len = sizeof(answer) +
-			   (has_payload ? channel->length : 0),
+		.iov_base = start,
+		.iov_len = reply->header_size + reply->payload_size,
 	};
-	channel->has_message = false;
+	place->has_message = false;
 	return 0;
 }
 
-static bool is_free(const struct nbd_buffer *buffer)
+static bool is_free(const struct stream_buffer *buffer)
 {
 	return !buffer->connection ||
 	       (long)(buffer->connection->sent - buffer->reply) >= 0;
 }
 
 /* A buffer of so many bytes that nothing is to be sent from; NULL if none. */
-struct nbd_buffer *libbdus_nbd_find_buffer(struct nbd_channel *channel,
+struct stream_buffer *libbdus_stream_find_buffer(struct stream_place *place,
 					   size_t size)
 {
-	for (int i = NBD_BUFFERS - 1; i >= 0; --i) {
-		struct nbd_buffer *buffer = &channel->buffers[i];
+	for (int i = STREAM_BUFFERS - 1; i >= 0; --i) {
+		struct stream_buffer *buffer = &place->buffers[i];
 
-		if ((i == 0 || size <= NBD_SMALL_BUFFER_SIZE) &&
+		if ((i == 0 || size <= STREAM_SMALL_BUFFER_SIZE) &&
 		    is_free(buffer))
 			return buffer;
 	}
