@@ -17,7 +17,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "internal.h"
+#include "fuse.h"
 
 static long set_option(int context, const char *key, const char *value)
 {

@@ -299,12 +299,12 @@ extern const struct libbdus_protocol libbdus_protocol_ioctl;
 extern const struct libbdus_protocol libbdus_protocol_mmap;
 extern const struct libbdus_protocol libbdus_protocol_uds;
 
-/* Of the backend "ublk". */
+/* Of the backend "ublk"; see ublk.h. */
 extern const struct libbdus_protocol libbdus_protocol_ublk;
 /* Of the backend "nbd"; see nbd.h. */
 extern const struct libbdus_protocol libbdus_protocol_nbd;
 
-/* Of the backend "fuse"; its begin() is given what libbdus_fuse_load() found. */
+/* Of the backend "fuse"; see fuse.h. */
 extern const struct libbdus_protocol libbdus_protocol_fuse;
 
 #define LIBBDUS_PROTOCOL_PARAMETER "/sys/module/kbdus/parameters/protocol"
@@ -560,9 +560,9 @@ struct libbdus_loop {
 	int write_cache_fd;
 };
 
-int libbdus_loop_probe(void);
 #define LIBBDUS_LOOP_NODE_FORMAT "/dev/loop%" PRIu32
 
+int libbdus_loop_probe(void);
 int libbdus_loop_find(uint32_t *number);
 int libbdus_loop_reserve(uint32_t number, struct libbdus_loop *loop);
 void libbdus_loop_release(struct libbdus_loop *loop);
@@ -570,41 +570,6 @@ bool libbdus_loop_is_backed_by(const char *path, const char *name);
 bool libbdus_loop_is_bound(const char *path);
 void libbdus_loop_clear(const char *path);
 int libbdus_loop_remove(uint32_t number);
-
-/* ---- the backend "fuse": a file in user space ---- */
-
-/* Meanings of struct libbdus_record::numbers. */
-enum { LIBBDUS_FUSE_LOOP, LIBBDUS_FUSE_CONNECTION };
-
-/* connection_fuse.c */
-int libbdus_fuse_mount(int fuse_fd, uint32_t max_read);
-int libbdus_fuse_open_connection(uint32_t connection, const char *file,
-				 int flags);
-void libbdus_fuse_abort(int abort_fd);
-
-/* backend_fuse.c, protocol_fuse.c */
-
-/* What they share: the backend's struct libbdus_session::holding. */
-struct libbdus_fuse {
-	/* The record's, which says that there is a driver; -1 if none. */
-	int record_fd;
-	/* A write to it ends the connection: all who wait get errors, on both
-	 * sides. */
-	int abort_fd;
-	/* The mount, which is in no name space. */
-	int mount_fd;
-	struct libbdus_loop loop;
-	/* The one file in it. */
-	char name[LIBBDUS_RECORD_NAME_SIZE];
-};
-
-/* What a request is at most, whatever the driver said; see backend_fuse.c. */
-uint32_t libbdus_fuse_transfer_size(const struct kbdus_device_config *device);
-int libbdus_fuse_load(void);
-int libbdus_fuse_begin_attaching(const struct libbdus_session *session,
-				 struct libbdus_child *child);
-int libbdus_fuse_end_attaching(const struct libbdus_session *session,
-			       const struct libbdus_child *child);
 
 /* ---- log.c: what bdus_attrs::log shows ---- */
 

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "internal.h"
+#include "fuse.h"
 
 /* How long to wait for those that have a device open for a moment, like udev. */
 #define REMOVE_TIMEOUT_MS 2000

@@ -11,7 +11,7 @@
  * libfuse guards.
  *
  * Until the device is available there is one worker, and a child that binds the
- * loop device to the file, see backend_fuse.c: the worker waits for both.
+ * loop device to the file, see bind_fuse.c: the worker waits for both.
  *
  * libfuse is loaded when it is first needed, so that the library needs it neither
  * when it is built nor where another backend is used.
@@ -19,7 +19,7 @@
 
 #include <errno.h>
 
-#include "internal.h"
+#include "fuse.h"
 
 #ifdef LIBBDUS_HAVE_FUSE
 
@@ -107,7 +107,7 @@ struct stream {
 	struct fuse_session *session;
 	const struct libbdus_session *owner;
 	/* Only worker 0 is there while this changes. */
-	enum { NOT_BEGUN, ATTACHING, AVAILABLE } phase;
+	enum { NOT_BEGUN, BINDING, AVAILABLE } phase;
 	struct libbdus_child child;
 };
 
@@ -312,7 +312,7 @@ static void do_write(fuse_req_t request, fuse_ino_t inode, const char *data,
 		lib.reply_err(request, EOPNOTSUPP);
 	else if (!is_available(request))
 		/* Nobody but the child can write yet, and it does not mean it:
-		 * see forgo_zeroing() in backend_fuse.c. */
+		 * see forgo_zeroing() in bind_fuse.c. */
 		lib.reply_write(request, size);
 	else if (data != current->payload)
 		lib.reply_err(request, EIO);
@@ -427,7 +427,7 @@ static void fuse_end(struct libbdus_session *session)
 	struct libbdus_outcome outcome;
 
 	/* Its device fails by now, so that this ends. */
-	if (stream->phase == ATTACHING)
+	if (stream->phase == BINDING)
 		libbdus_child_end(&stream->child, &outcome);
 	lib.session_destroy(stream->session);
 	free(stream);
@@ -556,15 +556,15 @@ static int receive(const struct stream *stream, struct channel *channel)
 }
 
 /* The child has ended: say what became of the device. */
-static int end_attaching(struct stream *stream, struct channel *channel,
-			 struct libbdus_request *request)
+static int end_binding(struct stream *stream, struct channel *channel,
+		       struct libbdus_request *request)
 {
 	const struct libbdus_session *session = stream->owner;
 	const int flags = fcntl(session->fd, F_GETFL);
 	int ret;
 
 	stream->phase = NOT_BEGUN;
-	ret = libbdus_fuse_end_attaching(session, &stream->child);
+	ret = libbdus_fuse_end_binding(session, &stream->child);
 	if (ret) {
 		struct libbdus_error error;
 		int received;
@@ -613,17 +613,17 @@ static int advance(struct stream *stream, struct channel *channel,
 	int ret;
 
 	if (stream->phase == NOT_BEGUN) {
-		ret = libbdus_fuse_begin_attaching(stream->owner,
-						   &stream->child);
+		ret = libbdus_fuse_begin_binding(stream->owner,
+						 &stream->child);
 		if (ret)
 			return ret;
-		stream->phase = ATTACHING;
+		stream->phase = BINDING;
 	}
 
 	ret = await_child(stream, is_notified);
 	if (ret)
 		return ret;
-	return *is_notified ? end_attaching(stream, channel, request) :
+	return *is_notified ? end_binding(stream, channel, request) :
 			      receive(stream, channel);
 }
 

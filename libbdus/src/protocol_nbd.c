@@ -73,23 +73,12 @@ static void nbd_settle(const struct libbdus_session *session)
 /* ---- workers ---- */
 
 static int nbd_open(const struct libbdus_session *session, unsigned int index,
-		    void **out)
+		    void **channel)
 {
-	struct nbd_channel *channel = calloc(1, sizeof(*channel));
-	int ret;
-
 	(void)index;
 
-	if (!channel)
-		return libbdus_error_with_errno(ENOMEM, "Failed to allocate");
-	ret = libbdus_stream_make_place(session, &channel->place);
-	if (ret) {
-		free(channel);
-		return ret;
-	}
-
-	*out = channel;
-	return 0;
+	return libbdus_stream_open_place(session, sizeof(struct nbd_channel),
+					 channel);
 }
 
 static void nbd_populate(const struct libbdus_session *session, void *opaque)
@@ -99,16 +88,6 @@ static void nbd_populate(const struct libbdus_session *session, void *opaque)
 
 	libbdus_stream_populate(&stream->stream, sizeof(*stream),
 				&channel->place, sizeof(*channel));
-}
-
-static void nbd_close(const struct libbdus_session *session, void *opaque)
-{
-	struct nbd_channel *channel = opaque;
-
-	(void)session;
-
-	libbdus_stream_free_place(&channel->place);
-	free(channel);
 }
 
 /* ---- from messages to requests ---- */
@@ -337,5 +316,5 @@ const struct libbdus_protocol libbdus_protocol_nbd = {
 	.open = nbd_open,
 	.populate = nbd_populate,
 	.exchange = nbd_exchange,
-	.close = nbd_close,
+	.close = libbdus_stream_close_place,
 };

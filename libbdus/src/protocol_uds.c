@@ -200,24 +200,13 @@ static void uds_settle(const struct libbdus_session *session)
 
 /* ---- workers ---- */
 
-static int uds_open(const struct libbdus_session *session,
-		    unsigned int index, void **out)
+static int uds_open(const struct libbdus_session *session, unsigned int index,
+		    void **channel)
 {
-	struct uds_channel *channel = calloc(1, sizeof(*channel));
-	int ret;
-
 	(void)index;
 
-	if (!channel)
-		return libbdus_error_with_errno(ENOMEM, "Failed to allocate");
-	ret = libbdus_stream_make_place(session, &channel->place);
-	if (ret) {
-		free(channel);
-		return ret;
-	}
-
-	*out = channel;
-	return 0;
+	return libbdus_stream_open_place(session, sizeof(struct uds_channel),
+					 channel);
 }
 
 static void uds_populate(const struct libbdus_session *session, void *opaque)
@@ -227,16 +216,6 @@ static void uds_populate(const struct libbdus_session *session, void *opaque)
 
 	libbdus_stream_populate(&stream->stream, sizeof(*stream),
 				&channel->place, sizeof(*channel));
-}
-
-static void uds_close(const struct libbdus_session *session, void *opaque)
-{
-	struct uds_channel *channel = opaque;
-
-	(void)session;
-
-	libbdus_stream_free_place(&channel->place);
-	free(channel);
 }
 
 /* Answer a request, if there is one, and wait for the next. */
@@ -296,5 +275,5 @@ const struct libbdus_protocol libbdus_protocol_uds = {
 	.open = uds_open,
 	.populate = uds_populate,
 	.exchange = uds_exchange,
-	.close = uds_close,
+	.close = libbdus_stream_close_place,
 };

@@ -11,6 +11,7 @@
  */
 
 #include <errno.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
@@ -89,22 +90,19 @@ static size_t round_up(size_t size, size_t page)
 	return (size + page - 1) / page * page;
 }
 
-/* Make a worker's place, which is all zero: the first buffer is large. */
-int libbdus_stream_make_place(const struct libbdus_session *session,
-			      struct stream_place *place)
+/* Make the buffers: the first one large. */
+static bool make_buffers(struct stream_place *place, size_t payload_size)
 {
 	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	const size_t large = round_up(session->payload_size, page);
+	const size_t large = round_up(payload_size, page);
 	const size_t small = round_up(STREAM_SMALL_BUFFER_SIZE, page);
 	char *next;
 
 	place->size = STREAM_BUFFERS * page + large +
 		      (STREAM_BUFFERS - 1) * small;
 	place->memory = allocate(place->size);
-	if (!place->memory) {
-		return libbdus_error_with_errno(ENOMEM,
-			"Failed to allocate payload buffers");
-	}
+	if (!place->memory)
+		return false;
 
 	next = place->memory;
 	for (int i = 0; i < STREAM_BUFFERS; ++i) {
@@ -112,12 +110,33 @@ int libbdus_stream_make_place(const struct libbdus_session *session,
 		next += page + (i ? small : large);
 	}
 	place->buffer = &place->buffers[0];
+	return true;
+}
+
+/* Make a worker's channel of that size, which begins with its place; the rest is zero. */
+int libbdus_stream_open_place(const struct libbdus_session *session,
+			      size_t size, void **channel)
+{
+	struct stream_place *place = calloc(1, size);
+
+	if (!place || !make_buffers(place, session->payload_size)) {
+		free(place);
+		return libbdus_error_with_errno(ENOMEM,
+			"Failed to allocate payload buffers");
+	}
+	*channel = place;
 	return 0;
 }
 
-void libbdus_stream_free_place(struct stream_place *place)
+void libbdus_stream_close_place(const struct libbdus_session *session,
+				void *channel)
 {
+	struct stream_place *place = channel;
+
+	(void)session;
+
 	munmap(place->memory, place->size);
+	free(place);
 }
 
 /* Have all memory of a worker's be there, and what it shares, which costs the later ones

@@ -162,9 +162,10 @@ void libbdus_stream_open(struct stream *stream,
 			 const struct libbdus_session *session);
 int libbdus_stream_add(struct stream *stream, int fd);
 void libbdus_stream_close(struct stream *stream);
-int libbdus_stream_make_place(const struct libbdus_session *session,
-			      struct stream_place *place);
-void libbdus_stream_free_place(struct stream_place *place);
+int libbdus_stream_open_place(const struct libbdus_session *session,
+			      size_t size, void **channel);
+void libbdus_stream_close_place(const struct libbdus_session *session,
+				void *channel);
 void libbdus_stream_populate(struct stream *stream, size_t stream_size,
 			     struct stream_place *place, size_t place_size);
 int libbdus_stream_exchange(struct stream *stream, struct stream_place *place,
