@@ -69,6 +69,7 @@ void libbdus_crew_populate(struct libbdus_crew *crew)
 	crew->is_populated = true;
 	libbdus_memory_populate(crew->workers,
 				crew->size * sizeof(*crew->workers));
+	libbdus_memory_populate(crew->ctx, sizeof(*crew->ctx));
 
 	for (unsigned int i = 0; i < crew->size && session->protocol->populate;
 	     ++i) {
