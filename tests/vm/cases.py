@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 DEFAULT_TIMEOUT = 60
+IN_TURNS, AT_ONCE, ALWAYS = "in-turns", "at-once", "at-once-always"
 NO_CASES = ("README*", "*.inc")  # even if executable
 DIRECTIVE = re.compile(r"^(?:#|//) *(timeout|group|kernel-log|variants|backends|processors): *(.+?) *$")
 
@@ -39,7 +40,7 @@ class Case:
     kernel_log: tuple = ()  # messages it is expected to cause
     variants: tuple = ()  # the project's word on which ones make sense
     backends: tuple = ()  # the project's word on where it makes sense
-    at_once: bool = False  # whether processors are to run at the same time
+    processors: str = IN_TURNS  # or AT_ONCE, or that under a slow kernel, too: ALWAYS
     summary: str = ""
 
 
@@ -57,7 +58,7 @@ def discover(directory):
 def read_header(name, path):
     """A case from its leading comment: directives and a first sentence."""
     timeout, groups, kernel_log, summary = DEFAULT_TIMEOUT, set(), [], ""
-    variants, backends, at_once = (), area_backends(path), False
+    variants, backends, processors = (), area_backends(path), IN_TURNS
     for line in leading_comment(path):
         match = DIRECTIVE.match(line)
         text = line.lstrip("#/ ").strip()
@@ -73,11 +74,11 @@ def read_header(name, path):
         elif match[1] == "backends":
             backends = tuple(match[2].split())
         elif match[1] == "processors":
-            at_once = parse_processors(name, match[2])
+            processors = parse_processors(name, match[2])
         else:
             kernel_log.append(match[2])
     return Case(name, timeout, frozenset(groups), tuple(kernel_log), variants,
-                backends, at_once, summary)
+                backends, processors, summary)
 
 
 def area_backends(path):
@@ -99,9 +100,9 @@ def parse_timeout(name, text):
 
 
 def parse_processors(name, text):
-    if text != "at-once":
+    if text not in (AT_ONCE, ALWAYS):
         raise UsageError(f"case {name}: bad processors: {text}")
-    return True
+    return text
 
 
 def leading_comment(path):

@@ -12,6 +12,7 @@ import queue
 import threading
 import time
 
+import cases
 import judge
 import machine
 import slots
@@ -63,8 +64,8 @@ class Pool:
 
     def run(self, tasks, jobs):
         # Sorted, so that machines need not be replaced more often than once.
-        for task in sorted(tasks, key=lambda task: (not task.case.at_once,
-                                                    task.rank)):
+        for task in sorted(tasks, key=lambda task: (
+                not self.shape_for(task).at_once, task.rank)):
             self.todo.put(task)
         workers = [threading.Thread(target=self._work, daemon=True)
                    for _ in range(min(jobs, len(tasks)))]
@@ -100,9 +101,11 @@ class Pool:
             return None
 
     def shape_for(self, task):
-        # Under the debug kernel that takes minutes each, so only on request.
-        at_once = self.shape.at_once or (
-            task.case.at_once and not self.shape.image.kernel.is_debug)
+        # Under the debug kernel that takes minutes, so only if there is need.
+        wanted = [cases.ALWAYS]
+        if not self.shape.image.kernel.is_debug:
+            wanted.append(cases.AT_ONCE)
+        at_once = self.shape.at_once or task.case.processors in wanted
         return dataclasses.replace(self.shape, at_once=at_once)
 
     def start_machine(self, shape):
