@@ -145,10 +145,26 @@ blk_status_t kbdus_inverter_put(struct kbdus_inverter *inv, struct request *rq)
 	return status;
 }
 
-/* Whether a request whose time is over goes on waiting for a successor. */
-static bool request_may_wait(const struct kbdus_inverter *inv)
+/*
+ * How long a request may still wait, in jiffies; none if its time is over. It has all
+ * of the time with each driver: one that has just come is not to lose what it has only
+ * now been given. While there is no driver the device's clock counts, not this.
+ */
+static unsigned long request_time_left(const struct kbdus_inverter *inv,
+				       const struct kbdus_slot *slot)
 {
-	return !inv->puller && !inv->is_expired && !inv->is_terminated;
+	unsigned long timeout = slot->rq->q->rq_timeout;
+	unsigned long start = slot->arrival;
+
+	if (inv->is_expired || inv->is_terminated)
+		return 0;
+	if (!inv->puller)
+		return timeout;
+	if (time_after(inv->attach_time, start))
+		start = inv->attach_time;
+	if (time_after_eq(jiffies, start + timeout))
+		return 0;
+	return start + timeout - jiffies;
 }
 
 /**
@@ -163,6 +179,7 @@ enum blk_eh_timer_return kbdus_inverter_time_out(struct kbdus_inverter *inv,
 						 struct request *rq)
 {
 	struct kbdus_slot *slot;
+	unsigned long left;
 
 	spin_lock(&inv->lock);
 	slot = slot_of(inv, rq);
@@ -170,7 +187,9 @@ enum blk_eh_timer_return kbdus_inverter_time_out(struct kbdus_inverter *inv,
 		spin_unlock(&inv->lock);
 		return BLK_EH_DONE;
 	}
-	if (request_may_wait(inv)) {
+	left = request_time_left(inv, slot);
+	if (left) {
+		rq->timeout = left;
 		spin_unlock(&inv->lock);
 		return BLK_EH_RESET_TIMER;
 	}

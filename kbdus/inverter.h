@@ -72,6 +72,7 @@ struct kbdus_slot {
  * @depth: number of slots; fixed
  * @supports_flush: a leaving driver is to flush first; fixed
  * @puller: who may take requests; NULL if the device has no driver
+ * @attach_time: when @puller, or the last one, was attached, in jiffies
  * @is_available: the device is available to clients
  * @is_expired: no driver came in time, fail requests
  * @is_terminated: the device is over, fail requests
@@ -93,6 +94,7 @@ struct kbdus_inverter {
 	unsigned int depth;
 	bool supports_flush;
 	struct kbdus_puller *puller;
+	unsigned long attach_time;
 	bool is_available;
 	bool is_expired;
 	bool is_terminated;

@@ -42,6 +42,7 @@ void kbdus_inverter_attach(struct kbdus_inverter *inv,
 	spin_lock(&inv->lock);
 	WARN_ON_ONCE(inv->puller);
 	inv->puller = puller;
+	inv->attach_time = jiffies;
 	inv->is_expired = false;
 	inv->statistics.sessions++;
 	puller->owes_available = inv->is_available;

@@ -404,7 +404,9 @@ struct kbdus_device_info {
  * behind it, and the node is only certain to exist once the driver has received
  * KBDUS_REQUEST_TYPE_DEVICE_AVAILABLE. (The kernel reads the partition table
  * while it adds a disk, and the driver must be there to serve those reads.) If
- * it fails, no device is left behind and no seqnum is used up.
+ * it fails, no device is left behind and no seqnum is used up; but if the memory
+ * of the argument is taken away during the call (`EFAULT`), the device has been
+ * there for a moment, with a seqnum, and is destroyed on its own.
  *
  * Errors: `EINVAL` bad configuration, unknown or refused protocol, or the
  * control file is attached already; `EINPROGRESS` another thread is creating or
