@@ -88,6 +88,15 @@ class Bdus:
                 copy_tree(work / "src" / name, payload / name)
 
     def tasks(self, case, options):
+        """The ways in which a case is run: each that it is for; but of a heavy one's
+        ways only one, in turns, unless all is asked for, or this case."""
+        found = self.all_tasks(case, options)
+        if (case.is_heavy and len(found) > 1 and not options.all and
+                case.name not in options.cases):
+            found = [found[self.turn(case) % len(found)]]
+        return found
+
+    def all_tasks(self, case, options):
         """A case over each backend that it is for: its directive `backends` names
         those that can do what it takes."""
         chosen = IN_MACHINES if options.backend == ALL else [options.backend]

@@ -9,8 +9,9 @@ from pathlib import Path
 
 DEFAULT_TIMEOUT = 60
 IN_TURNS, AT_ONCE, ALWAYS = "in-turns", "at-once", "at-once-always"
+HEAVY = "heavy"
 NO_CASES = ("README*", "*.inc")  # even if executable
-DIRECTIVE = re.compile(r"^(?:#|//) *(timeout|group|kernel-log|variants|backends|processors): *(.+?) *$")
+DIRECTIVE = re.compile(r"^(?:#|//) *(timeout|group|kernel-log|variants|backends|processors|weight): *(.+?) *$")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Case:
     variants: tuple = ()  # the project's word on which ones make sense
     backends: tuple = ()  # the project's word on where it makes sense
     processors: str = IN_TURNS  # or AT_ONCE, or that under a slow kernel, too: ALWAYS
+    is_heavy: bool = False  # not to be repeated in each way, unless that is asked for
     summary: str = ""
 
 
@@ -59,6 +61,7 @@ def read_header(name, path):
     """A case from its leading comment: directives and a first sentence."""
     timeout, groups, kernel_log, summary = DEFAULT_TIMEOUT, set(), [], ""
     variants, backends, processors = (), area_backends(path), IN_TURNS
+    is_heavy = False
     for line in leading_comment(path):
         match = DIRECTIVE.match(line)
         text = line.lstrip("#/ ").strip()
@@ -74,11 +77,14 @@ def read_header(name, path):
         elif match[1] == "backends":
             backends = tuple(match[2].split())
         elif match[1] == "processors":
-            processors = parse_processors(name, match[2])
+            processors = parse_choice(name, match[1], match[2],
+                                      (AT_ONCE, ALWAYS))
+        elif match[1] == "weight":
+            is_heavy = bool(parse_choice(name, match[1], match[2], (HEAVY,)))
         else:
             kernel_log.append(match[2])
     return Case(name, timeout, frozenset(groups), tuple(kernel_log), variants,
-                backends, processors, summary)
+                backends, processors, is_heavy, summary)
 
 
 def area_backends(path):
@@ -99,9 +105,9 @@ def parse_timeout(name, text):
         raise UsageError(f"case {name}: bad timeout: {text}") from None
 
 
-def parse_processors(name, text):
-    if text not in (AT_ONCE, ALWAYS):
-        raise UsageError(f"case {name}: bad processors: {text}")
+def parse_choice(name, directive, text, known):
+    if text not in known:
+        raise UsageError(f"case {name}: bad {directive}: {text}")
     return text
 
 
