@@ -133,6 +133,8 @@ class Run:
         chosen = self._choose_cases()
         if self.options.list:
             for case in chosen:
+                if not self.project.tasks(case, self.options):
+                    continue
                 groups = f" [{' '.join(sorted(case.groups))}]" * bool(case.groups)
                 print(f"{case.name}{groups}: {case.summary}")
             return 0
