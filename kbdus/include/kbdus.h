@@ -425,6 +425,10 @@ struct kbdus_device_info {
  * the device is recoverable) or the device ends (if not). A recoverable device
  * without a driver is taken over at once.
  *
+ * If the memory of the argument is taken away during the call (`EFAULT`), the
+ * control file may be attached nevertheless; closing it then is the end of a driver
+ * that crashed.
+ *
  * Errors: `EINVAL` no such device ever existed, unknown or refused protocol,
  * bad flags, or the control file is attached already; `ENODEV` the device is
  * gone or ended while waiting; `EBUSY` the device is not available yet;
