@@ -233,7 +233,7 @@ struct kbdus_device_config {
 /** @brief How one session talks to the module; 128 bytes. */
 struct kbdus_protocol_config {
 	/** @brief Name of the protocol, filled up with zeros: "ioctl", "mmap",
-	 *  "uds". */
+	 *  "uds", "ring". */
 	char name[KBDUS_PROTOCOL_NAME_SIZE];
 	/** @brief *Out:* what a payload buffer must hold: the largest payload of
 	 *  any request or reply of this device. May be 0. */
@@ -243,21 +243,43 @@ struct kbdus_protocol_config {
 	 *  as the device can have requests under way; adjusted to at most that
 	 *  (kbdus_device_config::max_outstanding_requests). Zero for others. */
 	__u32 buffer_count;
-	/** @brief Protocol "mmap", *out:* where in the mapping the payload of
-	 *  buffer 0 begins; a multiple of the page size. Zero for others. */
+	/** @brief Protocols "mmap" and "ring", *out:* where in the mapping the
+	 *  payload of buffer 0, or the payload memory, begins; a multiple of the
+	 *  page size. Zero for others. */
 	__u32 payload_offset;
 	/** @brief Protocol "mmap", *out:* bytes from one buffer's payload to the
 	 *  next one's: `payload_size` rounded up to a multiple of the page size.
 	 *  Zero for others. */
 	__u32 payload_stride;
-	/** @brief Protocol "mmap", *out:* size of the whole mapping, a multiple
-	 *  of the page size. Zero for others. */
+	/** @brief Protocols "mmap" and "ring", *out:* size of the whole mapping,
+	 *  a multiple of the page size. Zero for others. */
 	__u64 mapping_size;
 	/** @brief *In:* protocol "uds": the descriptor of the module's end of the
 	 *  socket pair, plus 1. Zero for others, and when handed out. */
 	__u32 socket_fd_plus_1;
+	/** @brief Protocol "ring": number of channels, i.e. of threads that can
+	 *  serve at a time without getting into each other's way; 0 for 1. At
+	 *  most #KBDUSRING_MAX_CHANNELS (`EINVAL`). Zero for others. */
+	__u32 channel_count;
+	/** @brief Protocol "ring": bytes of memory for payload, 0 for
+	 *  #KBDUSRING_DEFAULT_PAYLOAD_MEMORY. Adjusted: to a multiple of the page
+	 *  size, to at least `payload_size`, and to at most that for each
+	 *  request that there can be at a time. Zero for others. */
+	__u32 payload_memory;
+	/** @brief Protocol "ring", *out:* entries of the submission ring and of
+	 *  each completion ring, a power of two. Zero for others. */
+	__u32 entry_count;
+	/** @brief Protocol "ring", *out:* where in the mapping begins what the
+	 *  driver may write, a multiple of the page size. Zero for others. */
+	__u32 driver_offset;
+	/** @brief Protocol "ring", *out:* where in the mapping the completion ring
+	 *  of channel 0 begins. Zero for others. */
+	__u32 channel_offset;
+	/** @brief Protocol "ring", *out:* bytes from one channel's completion ring
+	 *  to the next one's. Zero for others. */
+	__u32 channel_stride;
 	/** @brief Zero. Room for the settings of each protocol. */
-	__u8 reserved[68];
+	__u8 reserved[44];
 };
 
 /** @brief Argument of KBDUS_IOCTL_CREATE_DEVICE; 256 bytes. */
@@ -867,6 +889,166 @@ struct kbdusuds_reply {
  * does not use this protocol.
  */
 #define KBDUSUDS_IOCTL_NOTE_PROCESS _IO(KBDUS_IOCTL_TYPE, 0x40)
+
+/** @} */
+
+/* ------------------------------------------------------------------------- */
+/** @name The protocol "ring"
+ *
+ * Requests, replies and payload lie in memory that the module and the driver
+ * share. The module puts each request there as soon as a client has made it, a
+ * thread of the driver takes it from there, and replies go back the same way: a
+ * call is made only to have replies looked at, once for any number of them, and to
+ * wait. kbdus_protocol_config, as handed back by KBDUS_IOCTL_CREATE_DEVICE or
+ * KBDUS_IOCTL_ATTACH_TO_DEVICE, tells where what is:
+ *
+ *         0                    submission ring: struct kbdusring_submission,
+ *                              then `entry_count` times struct kbdusring_request
+ *         driver_offset        struct kbdusring_driver
+ *         channel_offset       completion ring of channel 0: struct
+ *                              kbdusring_completion, then `entry_count` times
+ *                              struct kbdusring_reply
+ *           + channel_stride   completion ring of channel 1
+ *         ...                  ... of channel `channel_count` - 1
+ *         payload_offset       payload memory
+ *         mapping_size         the end
+ *
+ * The driver gets at it by mmap(2) of the control file, MAP_SHARED, any part of the
+ * range. What lies before `driver_offset` can be mapped for reading only (`EACCES`),
+ * so it takes at least two mappings. Everything else is as said of the mapping of the
+ * protocol "mmap".
+ *
+ * *Counters* run freely from 0 to 2^32 - 1 and on from 0. The entry that a counter
+ * stands for is the one with the index `counter % entry_count`. Whoever moves a
+ * counter does so after writing the entries (with release semantics), whoever reads
+ * one does so before reading the entries (with acquire semantics).
+ *
+ * *Taking a request.* `kbdusring_submission::tail` counts the requests that the module
+ * has put in, `kbdusring_driver::head` those that the driver has taken out. If they
+ * differ, a thread copies the entry that `head` stands for, and then moves `head` by
+ * one with an atomic compare-and-exchange; if that fails another thread was quicker,
+ * and the copy is worth nothing. The request is the thread's then. An entry may be
+ * overwritten once it was taken.
+ *
+ * *Payload* is in the payload memory at kbdusring_request::payload_offset. It belongs
+ * to the driver until it answers. That holds for requests as well that have timed out
+ * meanwhile, whose memory is not used for anything else until they are answered. The
+ * module allocates payload memory to requests as they come; one that finds none waits
+ * until others were answered, and those that came later wait behind it.
+ *
+ * *Answering.* Each channel has a completion ring, into which one thread at a time
+ * writes; any channel may be used for the answer to any request. The thread writes
+ * the entry that kbdusring_completion::tail stands for and then moves that by one.
+ * There is always room, as a request is answered only once. The module looks at the
+ * completion ring of a channel when KBDUSRING_IOCTL_ENTER names it; at those of all
+ * channels now and then while requests are with the driver, so that a reply is not
+ * held up by a thread that does something else for long; and at the end of the
+ * session, so that replies given until then count.
+ *
+ * Whatever the driver writes there, no other device and no client is affected, other
+ * than by answers to its own requests.
+ *
+ *  @{ */
+
+/** @brief Name of the protocol. */
+#define KBDUSRING_PROTOCOL_NAME "ring"
+
+/** @brief The most channels that a session can have. */
+#define KBDUSRING_MAX_CHANNELS 256
+
+/** @brief Bytes of payload memory if the driver does not say. */
+#define KBDUSRING_DEFAULT_PAYLOAD_MEMORY (512u << 10)
+
+/** @brief A request, written by the module; 64 bytes. */
+struct kbdusring_request {
+	/** @brief Names the request in its reply; never 0. */
+	__u64 handle;
+	/** @brief First byte of the range, 0 if there is no range. */
+	__u64 offset;
+	/** @brief Size of the range, or the command of an IOCTL. */
+	__u32 length;
+	/** @brief enum kbdus_request_type; no notification. */
+	__u32 type;
+	/** @brief Where in the payload memory is what the request carries, and is
+	 *  to be what the answer carries: bytes from its beginning, a multiple of
+	 *  the page size. Meaningless if there is neither. */
+	__u32 payload_offset;
+	/** @brief Zero. */
+	__u8 reserved[36];
+};
+
+/** @brief Beginning of the submission ring, written by the module; 64 bytes. */
+struct kbdusring_submission {
+	/** @brief Counts the requests that were put in. */
+	__u32 tail;
+	/** @brief Zero. */
+	__u8 reserved[60];
+};
+
+/** @brief What threads of the driver have in common, written by them; 64 bytes. */
+struct kbdusring_driver {
+	/** @brief Counts the requests that were taken out. */
+	__u32 head;
+	/** @brief Not looked at. */
+	__u8 reserved[60];
+};
+
+/** @brief Beginning of a completion ring, written by the driver; 64 bytes. */
+struct kbdusring_completion {
+	/** @brief Counts the replies that were put in. */
+	__u32 tail;
+	/** @brief Not looked at. */
+	__u8 reserved[60];
+};
+
+/** @brief An answer, written by the driver; 16 bytes. */
+struct kbdusring_reply {
+	/** @brief The request's handle. */
+	__u64 handle;
+	/** @brief As kbdusioctl_reply::error. */
+	__s32 error;
+	/** @brief Must be zero. */
+	__u32 reserved;
+};
+
+/** @brief Flag of KBDUSRING_IOCTL_ENTER: wait until there is something to do. */
+#define KBDUSRING_ENTER_WAIT (1u << 16)
+
+/** @brief Result of KBDUSRING_IOCTL_ENTER: there are requests to be taken, or have
+ *  been. */
+#define KBDUSRING_ENTERED_REQUESTS 0
+/** @brief Result of KBDUSRING_IOCTL_ENTER: as KBDUS_REQUEST_TYPE_DEVICE_AVAILABLE. */
+#define KBDUSRING_ENTERED_AVAILABLE 1
+/** @brief Result of KBDUSRING_IOCTL_ENTER: as KBDUS_REQUEST_TYPE_TERMINATE. */
+#define KBDUSRING_ENTERED_TERMINATE 2
+/** @brief Result of KBDUSRING_IOCTL_ENTER: as
+ *  KBDUS_REQUEST_TYPE_FLUSH_AND_TERMINATE. */
+#define KBDUSRING_ENTERED_FLUSH_AND_TERMINATE 3
+
+/**
+ * @brief Look at the replies in a channel's completion ring, then wait for
+ * something to do. The argument is the index of the channel, not a pointer, or that
+ * with #KBDUSRING_ENTER_WAIT.
+ *
+ * With #KBDUSRING_ENTER_WAIT the call returns when there is a notification, which is
+ * told by its result, or when there are requests that nobody has taken, which is
+ * #KBDUSRING_ENTERED_REQUESTS. Of several threads that wait, one is woken up for each
+ * new request; one that comes too late and finds none enters again. A notification is
+ * given to one thread, TERMINATE to each; a thread that was given that takes nothing
+ * any more. Without the flag the call does not wait, and its result is
+ * #KBDUSRING_ENTERED_REQUESTS.
+ *
+ * A late reply, i.e. one to a request that has timed out, was terminated or was given
+ * to another driver, is ignored. A request that was answered is not known any more:
+ * a second reply is an error.
+ *
+ * Errors: `EINVAL` there is no such channel, unknown flags, the control file is not
+ * attached to a device, or its session does not use this protocol; or replies named
+ * no request that the driver holds, had `reserved` other than zero, or were more than
+ * there can be: all others count, and nothing was waited for; `EINTR` interrupted by
+ * a signal while waiting.
+ */
+#define KBDUSRING_IOCTL_ENTER _IO(KBDUS_IOCTL_TYPE, 0x30)
 
 /** @} */
 
