@@ -16,6 +16,7 @@ COLOURS = {  # by label; others are grey
     "bdus ioctl": "#1b6ca8",
     "bdus mmap": "#2a9d8f",
     "bdus uds": "#e9a03b",
+    "bdus ring": "#7a4fa3",
     "nbd + nbdkit": "#b5483a",
 }
 
