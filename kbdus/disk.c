@@ -110,10 +110,21 @@ static blk_status_t disk_queue_rq(struct blk_mq_hw_ctx *hctx,
 {
 	struct kbdus_device *device = hctx->queue->queuedata;
 	enum kbdus_request_type type = kbdus_disk_request_type(bd->rq);
+	blk_status_t status = BLK_STS_NOTSUPP;
 
-	if (!(device->config.operations & BIT(type)))
-		return BLK_STS_NOTSUPP;
-	return kbdus_inverter_put(device->inverter, bd->rq);
+	if (device->config.operations & BIT(type))
+		status = kbdus_inverter_put(device->inverter, bd->rq);
+	if (bd->last)
+		kbdus_inverter_push(device->inverter);
+	return status;
+}
+
+/* The last of a batch was not queued after all. */
+static void disk_commit_rqs(struct blk_mq_hw_ctx *hctx)
+{
+	struct kbdus_device *device = hctx->queue->queuedata;
+
+	kbdus_inverter_push(device->inverter);
 }
 
 /* A driver that does not even let its device be added is given up at once. */
@@ -129,6 +140,7 @@ static enum blk_eh_timer_return disk_time_out(struct request *rq)
 
 static const struct blk_mq_ops disk_mq_ops = {
 	.queue_rq = disk_queue_rq,
+	.commit_rqs = disk_commit_rqs,
 	.timeout = disk_time_out,
 };
 

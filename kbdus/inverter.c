@@ -6,9 +6,9 @@
  * device.c puts requests in, one protocol takes them out and answers them. The
  * inverter owns a request from put until it ends it, whoever holds it meanwhile
  * (the states and who may change them: states.h). Here is its life, and the side
- * of those who push and of the clock; the driver's side is puller.c, and what both
- * do with a request's state slot.c. Everything happens under inv->lock, but requests
- * are ended after it was dropped.
+ * of those who put requests in and of the clock; the driver's side is puller.c and
+ * reply.c, and what all do with a request's state slot.c. Everything happens under
+ * inv->lock, but requests are ended after it was dropped.
  *
  * Knows nothing of user memory: that is payload.c.
  */
@@ -77,26 +77,54 @@ void kbdus_inverter_destroy(struct kbdus_inverter *inv)
 	kvfree_rcu(inv, rcu);
 }
 
-static void request_chain(struct list_head *list, struct request *rq)
+/**
+ * kbdus_inverter_push() - has requests taken that were put in
+ * @inv: the inverter
+ *
+ * Nothing happens if threads of the driver come for them: they were woken up.
+ *
+ * Context: does not sleep; no spinlock held.
+ */
+void kbdus_inverter_push(struct kbdus_inverter *inv)
 {
-	struct kbdus_command *cmd = blk_mq_rq_to_pdu(rq);
+	struct kbdus_puller *puller;
 
-	list_add_tail(&cmd->end_link, list);
+	/* A puller that is detached stays valid for as long. */
+	rcu_read_lock();
+	puller = READ_ONCE(inv->puller);
+	if (puller && puller->push)
+		puller->push(puller);
+	rcu_read_unlock();
 }
 
-static void requests_end(struct list_head *list, blk_status_t status, int error)
+/**
+ * kbdus_inverter_reannounce() - has requests taken that were put back
+ * @inv: the inverter
+ *
+ * Whoever is the puller now may have looked before that.
+ *
+ * Context: does not sleep; no spinlock held.
+ */
+void kbdus_inverter_reannounce(struct kbdus_inverter *inv)
 {
-	struct kbdus_command *cmd, *next;
+	wake_up(&inv->wait);
+	kbdus_inverter_push(inv);
+}
 
-	/* The commands' memory may be used for new requests right away. */
-	list_for_each_entry_safe(cmd, next, list, end_link)
-		kbdus_disk_end_request(blk_mq_rq_from_pdu(cmd), status, error);
+/* Under the lock, as whoever comes second relies on the first having done it. */
+static void inverter_announce(struct kbdus_inverter *inv)
+{
+	lockdep_assert_held(&inv->lock);
+	if (!inv->puller || !inv->puller->push)
+		kbdus_slot_wake_next(inv);
 }
 
 /**
  * kbdus_inverter_put() - hands a request in
  * @inv: the inverter
  * @rq: the request, not started yet
+ *
+ * kbdus_inverter_push() is to follow, once for any number of requests.
  *
  * Context: may be called from the block layer's dispatch, does not sleep.
  *
@@ -137,9 +165,8 @@ blk_status_t kbdus_inverter_put(struct kbdus_inverter *inv, struct request *rq)
 		list_add_tail(&slot->link, &inv->queued);
 		inv->queued_now++;
 		inv->statistics.requests++;
-		/* Under the lock: whoever comes second relies on it. */
 		if (is_first)
-			kbdus_slot_wake_next(inv);
+			inverter_announce(inv);
 	}
 	spin_unlock(&inv->lock);
 	return status;
@@ -179,6 +206,7 @@ enum blk_eh_timer_return kbdus_inverter_time_out(struct kbdus_inverter *inv,
 						 struct request *rq)
 {
 	struct kbdus_slot *slot;
+	LIST_HEAD(ended);
 	unsigned long left;
 
 	spin_lock(&inv->lock);
@@ -198,11 +226,11 @@ enum blk_eh_timer_return kbdus_inverter_time_out(struct kbdus_inverter *inv,
 		spin_unlock(&inv->lock);
 		return BLK_EH_RESET_TIMER;
 	}
-	kbdus_slot_release(inv, slot, -ETIMEDOUT);
+	kbdus_slot_release(inv, slot, BLK_STS_TIMEOUT, -ETIMEDOUT, &ended);
 	inv->statistics.timed_out++;
 	spin_unlock(&inv->lock);
 
-	kbdus_disk_end_request(rq, BLK_STS_TIMEOUT, -ETIMEDOUT);
+	kbdus_slot_end_requests(&ended);
 	return BLK_EH_DONE;
 }
 
@@ -217,20 +245,19 @@ enum blk_eh_timer_return kbdus_inverter_time_out(struct kbdus_inverter *inv,
 void kbdus_inverter_cancel(struct kbdus_inverter *inv, struct request *rq)
 {
 	struct kbdus_slot *slot;
+	LIST_HEAD(ended);
 
 	spin_lock(&inv->lock);
 	slot = slot_of(inv, rq);
 	if (slot && slot_is_copying(slot)) {
 		kbdus_slot_cut_later(slot, BLK_STS_IOERR);
-		slot = NULL;
 	} else if (slot) {
-		kbdus_slot_release(inv, slot, -EINTR);
+		kbdus_slot_release(inv, slot, BLK_STS_IOERR, -EINTR, &ended);
 		inv->statistics.cancelled++;
 	}
 	spin_unlock(&inv->lock);
 
-	if (slot)
-		kbdus_disk_end_request(rq, BLK_STS_IOERR, -EINTR);
+	kbdus_slot_end_requests(&ended);
 }
 
 /**
@@ -248,12 +275,12 @@ void kbdus_inverter_set_available(struct kbdus_inverter *inv)
 }
 
 /*
- * Cuts everything that is QUEUED, and if @with_driver what is WITH_DRIVER, onto
- * a list; copies under way are cut when they are over.
+ * Cuts everything that is QUEUED, and if @with_driver what is WITH_DRIVER, to
+ * @ended; copies under way are cut when they are over.
  */
 static unsigned int requests_cut(struct kbdus_inverter *inv, bool with_driver,
 				 blk_status_t status, int error,
-				 struct list_head *list)
+				 struct list_head *ended)
 {
 	struct kbdus_slot *slot;
 	unsigned int count = 0;
@@ -264,8 +291,7 @@ static unsigned int requests_cut(struct kbdus_inverter *inv, bool with_driver,
 		} else if (slot->state == KBDUS_REQUEST_QUEUED ||
 			   (slot->state == KBDUS_REQUEST_WITH_DRIVER &&
 			    with_driver)) {
-			request_chain(list,
-				      kbdus_slot_release(inv, slot, error));
+			kbdus_slot_release(inv, slot, status, error, ended);
 			count++;
 		}
 	}
@@ -280,7 +306,7 @@ static unsigned int requests_cut(struct kbdus_inverter *inv, bool with_driver,
  */
 void kbdus_inverter_terminate(struct kbdus_inverter *inv)
 {
-	LIST_HEAD(list);
+	LIST_HEAD(ended);
 
 	spin_lock(&inv->lock);
 	inv->is_terminated = true;
@@ -290,11 +316,11 @@ void kbdus_inverter_terminate(struct kbdus_inverter *inv)
 		inv->puller->owes_available = false;
 	}
 	inv->statistics.terminated +=
-		requests_cut(inv, true, BLK_STS_IOERR, -ENODEV, &list);
+		requests_cut(inv, true, BLK_STS_IOERR, -ENODEV, &ended);
 	spin_unlock(&inv->lock);
 
 	wake_up_all(&inv->wait);
-	requests_end(&list, BLK_STS_IOERR, -ENODEV);
+	kbdus_slot_end_requests(&ended);
 }
 
 /**
@@ -306,18 +332,18 @@ void kbdus_inverter_terminate(struct kbdus_inverter *inv)
  */
 void kbdus_inverter_expire(struct kbdus_inverter *inv)
 {
-	LIST_HEAD(list);
+	LIST_HEAD(ended);
 
 	spin_lock(&inv->lock);
 	if (!inv->puller && !inv->is_terminated) {
 		inv->is_expired = true;
 		inv->statistics.timed_out +=
 			requests_cut(inv, false, BLK_STS_TIMEOUT, -ETIMEDOUT,
-				     &list);
+				     &ended);
 	}
 	spin_unlock(&inv->lock);
 
-	requests_end(&list, BLK_STS_TIMEOUT, -ETIMEDOUT);
+	kbdus_slot_end_requests(&ended);
 }
 
 /**

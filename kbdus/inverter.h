@@ -18,6 +18,8 @@ struct kbdus_slot;
  * @slot: what holds the request, or NULL; inverter lock
  * @ioctl: the client's ioctl if this is one; fixed while the request lives
  * @end_link: for whoever took the request away and is about to end it
+ * @status: likewise, how it ends
+ * @error: likewise, how it ends if it is a client's ioctl
  *
  * It is the request's private area, which is zeroed when the queue is made. For
  * an ioctl it also outlives the request's stay in a slot, so that its client can
@@ -27,15 +29,21 @@ struct kbdus_command {
 	struct kbdus_slot *slot;
 	struct kbdus_client_ioctl *ioctl;
 	struct list_head end_link;
+	blk_status_t status;
+	int error;
 };
 
 /**
  * struct kbdus_puller - who takes requests out of an inverter: one per session
+ * @push: takes requests as soon as they are there, in the context of whoever put
+ *	them in, in an RCU section: does not sleep. NULL if threads of the driver
+ *	come for them. Fixed while attached
  * @is_leaving: gets no more requests; inverter lock
  * @owes_flush: is to be told to flush before it leaves; inverter lock
  * @owes_available: is to be told that the device is available; inverter lock
  */
 struct kbdus_puller {
+	void (*push)(struct kbdus_puller *puller);
 	bool is_leaving;
 	bool owes_flush;
 	bool owes_available;
@@ -130,6 +138,7 @@ void kbdus_inverter_destroy(struct kbdus_inverter *inv);
 
 /* The device's side: push. */
 blk_status_t kbdus_inverter_put(struct kbdus_inverter *inv, struct request *rq);
+void kbdus_inverter_push(struct kbdus_inverter *inv);
 enum blk_eh_timer_return kbdus_inverter_time_out(struct kbdus_inverter *inv,
 						 struct request *rq);
 void kbdus_inverter_cancel(struct kbdus_inverter *inv, struct request *rq);
@@ -147,7 +156,17 @@ void kbdus_inverter_stop(struct kbdus_inverter *inv,
 void kbdus_inverter_detach(struct kbdus_inverter *inv,
 			   struct kbdus_puller *puller);
 
+/**
+ * kbdus_admit_fn - whether a protocol has room for a request
+ * @data: the protocol's
+ * @item: the request, with the handle that it will have
+ *
+ * Context: called under the inverter lock. Who answers true gets the request.
+ */
+typedef bool kbdus_admit_fn(void *data, const struct kbdus_item *item);
+
 /* The protocol's side: pull. */
+void kbdus_inverter_reannounce(struct kbdus_inverter *inv);
 int kbdus_inverter_take(struct kbdus_inverter *inv, struct kbdus_puller *puller,
 			struct kbdus_item *item);
 bool kbdus_inverter_try_take(struct kbdus_inverter *inv,
@@ -159,11 +178,34 @@ bool kbdus_inverter_commit_take(struct kbdus_inverter *inv,
 void kbdus_inverter_abort_take(struct kbdus_inverter *inv,
 			       struct kbdus_puller *puller,
 			       const struct kbdus_item *item, int error);
+
+/* The same for protocols that have their own way of waiting, and for many at a time. */
+bool kbdus_inverter_has_notification(const struct kbdus_inverter *inv,
+				     const struct kbdus_puller *puller);
+bool kbdus_inverter_take_notification(struct kbdus_inverter *inv,
+				      struct kbdus_puller *puller,
+				      struct kbdus_item *item);
+unsigned int kbdus_inverter_take_requests(struct kbdus_inverter *inv,
+					  struct kbdus_puller *puller,
+					  kbdus_admit_fn *admit, void *data);
+void kbdus_inverter_commit_takes(struct kbdus_inverter *inv,
+				 struct kbdus_puller *puller,
+				 struct kbdus_item *items, unsigned int count);
+
+/* The protocol's side: answer (reply.c). */
 int kbdus_inverter_begin_reply(struct kbdus_inverter *inv,
 			       struct kbdus_puller *puller, u64 handle,
 			       struct kbdus_item *item);
+void kbdus_inverter_begin_replies(struct kbdus_inverter *inv,
+				  struct kbdus_puller *puller,
+				  struct kbdus_item *items, unsigned int count);
+void kbdus_inverter_count_bad_replies(struct kbdus_inverter *inv,
+				      unsigned int count);
 void kbdus_inverter_commit_reply(struct kbdus_inverter *inv,
 				 const struct kbdus_item *item, int error);
+void kbdus_inverter_commit_replies(struct kbdus_inverter *inv,
+				   const struct kbdus_item *items,
+				   const int *errors, unsigned int count);
 void kbdus_inverter_abort_reply(struct kbdus_inverter *inv,
 				struct kbdus_puller *puller,
 				const struct kbdus_item *item, int error);

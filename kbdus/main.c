@@ -12,6 +12,7 @@
 #include "device.h"
 #include "protocol.h"
 #include "registry.h"
+#include "ring.h"
 
 #define LARGEST_MAX_DEVICES 4096
 
@@ -36,6 +37,9 @@ static int __init kbdus_init(void)
 	ret = kbdus_protocol_init(protocol);
 	if (ret)
 		return ret;
+	ret = kbdus_ring_init();
+	if (ret)
+		return ret;
 	kbdus_debugfs_init();
 	ret = kbdus_device_init();
 	if (ret)
@@ -54,6 +58,7 @@ out_exit_device:
 	kbdus_device_exit();
 out_exit_debugfs:
 	kbdus_debugfs_exit();
+	kbdus_ring_exit();
 	return ret;
 }
 
@@ -80,6 +85,7 @@ static void __exit kbdus_exit(void)
 	kbdus_device_exit();
 	kbdus_registry_exit();
 	kbdus_debugfs_exit();
+	kbdus_ring_exit();
 	kbdus_control_wait_until_closed();
 }
 

@@ -16,6 +16,7 @@ static const struct kbdus_protocol *const protocols[] = {
 	&kbdus_protocol_ioctl,
 	&kbdus_protocol_mmap,
 	&kbdus_protocol_uds,
+	&kbdus_protocol_ring,
 };
 
 /* The only one that sessions may use; NULL if they may choose. */

@@ -16,7 +16,8 @@ struct vm_area_struct;
  * @open: a session that uses it is being attached; @config is to be validated
  *	and adjusted. The session has its device but takes no requests yet.
  * @start: the session is attached, requests may be taken without being called;
- *	NULL if that is nothing to the protocol
+ *	NULL if that is nothing to the protocol. What is to be called when requests
+ *	come is set by @open, see kbdus_puller
  * @close: the control file was closed, or attaching failed after @open. No call
  *	is under way any more. The session may still be attached, so that what
  *	the driver has answered counts, but not for longer than this takes
@@ -44,6 +45,7 @@ struct kbdus_protocol {
 extern const struct kbdus_protocol kbdus_protocol_ioctl;
 extern const struct kbdus_protocol kbdus_protocol_mmap;
 extern const struct kbdus_protocol kbdus_protocol_uds;
+extern const struct kbdus_protocol kbdus_protocol_ring;
 
 int kbdus_protocol_init(const char *name);
 const struct kbdus_protocol *

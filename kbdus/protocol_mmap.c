@@ -14,7 +14,6 @@
  * from the session and the request, never from the memory.
  */
 #include <linux/blk-mq.h>
-#include <linux/mm.h>
 #include <linux/nospec.h>
 #include <linux/vmalloc.h>
 
@@ -25,6 +24,7 @@
 #include "payload.h"
 #include "protocol.h"
 #include "session.h"
+#include "shared.h"
 #include "status.h"
 
 static_assert(sizeof(struct kbdusmmap_request) == 64);
@@ -52,10 +52,6 @@ static int config_adjust(const struct kbdus_device_config *device,
 	return 0;
 }
 
-/*
- * The memory is the driver's own, as it were, so it is accounted, and if there is
- * not enough of it nobody else is killed for it.
- */
 static int protocol_mmap_open(struct kbdus_session *session,
 			      struct kbdus_protocol_config *config)
 {
@@ -63,10 +59,7 @@ static int protocol_mmap_open(struct kbdus_session *session,
 
 	if (ret)
 		return ret;
-	session->protocol_data =
-		__vmalloc(config->mapping_size,
-			  GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN |
-				  __GFP_RETRY_MAYFAIL);
+	session->protocol_data = kbdus_shared_alloc(config->mapping_size);
 	return session->protocol_data ? 0 : -ENOMEM;
 }
 
@@ -76,37 +69,11 @@ static void protocol_mmap_close(struct kbdus_session *session)
 	session->protocol_data = NULL;
 }
 
-/*
- * Puts pages of the memory in a mapping. Pages that somebody holds for I/O when the
- * mapping goes stay until they let go of them.
- */
-static int map_pages(struct vm_area_struct *vma, char *memory)
-{
-	unsigned long address;
-	int ret = 0;
-
-	for (address = vma->vm_start; !ret && address < vma->vm_end;
-	     address += PAGE_SIZE, memory += PAGE_SIZE)
-		ret = vm_insert_page(vma, address, vmalloc_to_page(memory));
-	return ret;
-}
-
-/*
- * All pages are put in at once, so that a driver that is touching them waits for no
- * memory; there are none behind them, so the mapping must not grow.
- */
 static int protocol_mmap_map(struct kbdus_session *session,
 			     struct vm_area_struct *vma)
 {
-	unsigned long pages = session->protocol_config.mapping_size >>
-			      PAGE_SHIFT;
-
-	if (!(vma->vm_flags & VM_MAYSHARE) || vma->vm_pgoff >= pages ||
-	    vma_pages(vma) > pages - vma->vm_pgoff)
-		return -EINVAL;
-	vm_flags_set(vma, VM_DONTEXPAND | VM_DONTDUMP);
-	return map_pages(vma, session->protocol_data +
-				      (vma->vm_pgoff << PAGE_SHIFT));
+	return kbdus_shared_map(vma, session->protocol_data,
+				session->protocol_config.mapping_size);
 }
 
 /**

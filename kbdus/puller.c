@@ -3,38 +3,23 @@
  * puller.c: the driver's side of the inverter.
  *
  * session.c says who the puller of a device is, and asks it to leave; a protocol takes
- * requests and notifications for it and gives its answers back. A request is handed
- * over in two steps each way, with the copy in between, so that nothing is held while
- * memory is copied, and so that a request can be taken away from a driver that is gone
- * meanwhile. One that a driver did not answer goes back to its place in the queue, so
- * that the next driver sees the order that the first one saw.
- *
- * Trusts nothing that names a request: see the handle.
+ * requests and notifications for it and gives its answers back (reply.c). It may wait
+ * for them, or be called when they come (see kbdus_puller). A request is handed over in
+ * two steps each way, with the copy in between, so that nothing is held while memory is
+ * copied, and so that a request can be taken away from a driver that is gone meanwhile.
+ * One that a driver did not answer goes back to its place in the queue, so that the next
+ * driver sees the order that the first one saw.
  */
 #include <linux/ktime.h>
 
 #include "disk.h"
 #include "inverter.h"
 #include "slot.h"
-#include "status.h"
-
-/*
- * A handle is the number of a hand-over above the tag. No two hand-overs have
- * the same number, so a handle never matches anything but the hand-over that it
- * was made for.
- */
-#define HANDLE_TAG_BITS 16
-
-static u64 handle_make(const struct kbdus_inverter *inv,
-		       const struct kbdus_slot *slot)
-{
-	return slot->handover << HANDLE_TAG_BITS | (slot - inv->slots);
-}
 
 /**
  * kbdus_inverter_attach() - makes somebody the one who takes requests
  * @inv: the inverter, which has no puller
- * @puller: the new one, zeroed
+ * @puller: the new one, zeroed but for its functions
  */
 void kbdus_inverter_attach(struct kbdus_inverter *inv,
 			   struct kbdus_puller *puller)
@@ -111,18 +96,42 @@ void kbdus_inverter_detach(struct kbdus_inverter *inv,
 	wake_up_all(&inv->wait);
 }
 
-/* Whether a puller that asks now gets something. Racy; take looks again. */
-static bool inverter_has_item(const struct kbdus_inverter *inv,
-			      const struct kbdus_puller *puller)
+/**
+ * kbdus_inverter_has_notification() - whether there is one to be taken
+ * @inv: the inverter
+ * @puller: who asks
+ *
+ * Context: any; needs no lock. Who takes looks again.
+ *
+ * Return: true if there seems to be one.
+ */
+bool kbdus_inverter_has_notification(const struct kbdus_inverter *inv,
+				     const struct kbdus_puller *puller)
 {
 	if (READ_ONCE(inv->puller) != puller)
 		return true;
 	if (READ_ONCE(puller->owes_available))
 		return true;
-	if (READ_ONCE(puller->is_leaving))
-		return !READ_ONCE(puller->owes_flush) ||
-		       !READ_ONCE(inv->with_driver_now);
-	return !list_empty_careful(&inv->queued);
+	return READ_ONCE(puller->is_leaving) &&
+	       (!READ_ONCE(puller->owes_flush) ||
+		!READ_ONCE(inv->with_driver_now));
+}
+
+/* Whether a puller may have requests: not one that leaves, or is gone. */
+static bool puller_is_present(const struct kbdus_inverter *inv,
+			      const struct kbdus_puller *puller)
+{
+	lockdep_assert_held(&inv->lock);
+	return inv->puller == puller && !puller->is_leaving;
+}
+
+/* Whether a puller that asks now gets something. Racy; take looks again. */
+static bool inverter_has_item(const struct kbdus_inverter *inv,
+			      const struct kbdus_puller *puller)
+{
+	return kbdus_inverter_has_notification(inv, puller) ||
+	       (!READ_ONCE(puller->is_leaving) &&
+		!list_empty_careful(&inv->queued));
 }
 
 /* What a leaving puller gets: the flush once everything is answered. */
@@ -143,12 +152,10 @@ static bool inverter_pick_farewell(struct kbdus_inverter *inv,
 	return true;
 }
 
-static bool inverter_pick_any(struct kbdus_inverter *inv,
-			      struct kbdus_puller *puller,
-			      struct kbdus_item *item)
+static bool inverter_pick_notification(struct kbdus_inverter *inv,
+				       struct kbdus_puller *puller,
+				       struct kbdus_item *item)
 {
-	struct kbdus_slot *slot;
-
 	*item = (struct kbdus_item){ 0 };
 	if (inv->puller != puller) {
 		item->type = KBDUS_REQUEST_TYPE_TERMINATE;
@@ -161,25 +168,54 @@ static bool inverter_pick_any(struct kbdus_inverter *inv,
 		item->type = KBDUS_REQUEST_TYPE_DEVICE_AVAILABLE;
 		return true;
 	}
-	if (puller->is_leaving)
-		return inverter_pick_farewell(inv, puller, item);
+	return puller->is_leaving && inverter_pick_farewell(inv, puller, item);
+}
+
+/* Describes the next request as the next hand-over will; takes nothing yet. */
+static struct kbdus_slot *inverter_peek(struct kbdus_inverter *inv,
+					struct kbdus_item *item)
+{
+	struct kbdus_slot *slot;
 
 	slot = list_first_entry_or_null(&inv->queued, struct kbdus_slot, link);
 	if (!slot)
-		return false;
+		return NULL;
+	slot->handover = inv->next_handover;
+	*item = (struct kbdus_item){
+		.type = kbdus_disk_request_type(slot->rq),
+		.handle = kbdus_slot_handle(inv, slot),
+		.rq = slot->rq,
+	};
+	return slot;
+}
+
+static void inverter_hand_out(struct kbdus_inverter *inv,
+			      struct kbdus_slot *slot)
+{
+	inv->next_handover++;
 	kbdus_slot_dequeue(inv, slot);
-	slot->handover = inv->next_handover++;
 	kbdus_slot_set_state(inv, slot, KBDUS_REQUEST_OUTBOUND, 0);
-	item->rq = slot->rq;
-	item->handle = handle_make(inv, slot);
-	item->type = kbdus_disk_request_type(slot->rq);
-	return true;
+}
+
+static bool inverter_pick_request(struct kbdus_inverter *inv,
+				  struct kbdus_puller *puller,
+				  struct kbdus_item *item)
+{
+	struct kbdus_slot *slot;
+
+	if (!puller_is_present(inv, puller))
+		return false;
+	slot = inverter_peek(inv, item);
+	if (slot)
+		inverter_hand_out(inv, slot);
+	return slot;
 }
 
 static bool inverter_pick(struct kbdus_inverter *inv,
 			  struct kbdus_puller *puller, struct kbdus_item *item)
 {
-	bool found = inverter_pick_any(inv, puller, item);
+	bool found = inverter_pick_notification(inv, puller, item) ||
+		     inverter_pick_request(inv, puller, item);
 
 	if (!list_empty(&inv->queued))
 		kbdus_slot_wake_next(inv);
@@ -238,77 +274,134 @@ bool kbdus_inverter_try_take(struct kbdus_inverter *inv,
 	return found;
 }
 
-static struct kbdus_slot *item_slot(struct kbdus_inverter *inv,
-				    const struct kbdus_item *item)
-{
-	return &inv->slots[item->handle & (BIT(HANDLE_TAG_BITS) - 1)];
-}
-
-/*
- * Ends a request that was to be cut while it was being copied, whose slot is
- * WITH_DRIVER or QUEUED now. Drops the lock.
+/**
+ * kbdus_inverter_take_notification() - takes a notification if there is one
+ * @inv: the inverter
+ * @puller: who asks
+ * @item: what it got
+ *
+ * Return: true if there was one. It always arrives: nothing is to be committed.
  */
-static void slot_cut_now(struct kbdus_inverter *inv, struct kbdus_slot *slot)
-	__releases(&inv->lock)
+bool kbdus_inverter_take_notification(struct kbdus_inverter *inv,
+				      struct kbdus_puller *puller,
+				      struct kbdus_item *item)
 {
-	blk_status_t status = slot->cut_status;
-	struct request *rq;
-	int error = -EINTR;
+	bool found;
 
-	if (status == BLK_STS_TIMEOUT) {
-		inv->statistics.timed_out++;
-		error = -ETIMEDOUT;
-	} else if (inv->is_terminated) {
-		inv->statistics.terminated++;
-		error = -ENODEV;
-	} else {
-		inv->statistics.cancelled++;
-	}
-	rq = kbdus_slot_release(inv, slot, error);
+	if (!kbdus_inverter_has_notification(inv, puller))
+		return false;
+	spin_lock(&inv->lock);
+	found = inverter_pick_notification(inv, puller, item);
 	spin_unlock(&inv->lock);
-	kbdus_disk_end_request(rq, status, error);
+	return found;
 }
 
 /**
- * kbdus_inverter_commit_take() - hands a request over to the driver
+ * kbdus_inverter_take_requests() - takes requests as long as there is room for them
+ * @inv: the inverter
+ * @puller: who asks
+ * @admit: whether there is room for the next one, and if so makes use of it
+ * @data: for @admit
+ *
+ * Each is OUTBOUND then, see kbdus_inverter_take().
+ *
+ * Return: how many.
+ */
+unsigned int kbdus_inverter_take_requests(struct kbdus_inverter *inv,
+					  struct kbdus_puller *puller,
+					  kbdus_admit_fn *admit, void *data)
+{
+	unsigned int count = 0;
+	struct kbdus_slot *slot;
+	struct kbdus_item item;
+
+	spin_lock(&inv->lock);
+	while (puller_is_present(inv, puller)) {
+		slot = inverter_peek(inv, &item);
+		if (!slot || !admit(data, &item))
+			break;
+		inverter_hand_out(inv, slot);
+		count++;
+	}
+	spin_unlock(&inv->lock);
+	return count;
+}
+
+/* Whether the driver has the request now. */
+static bool slot_commit_take(struct kbdus_inverter *inv,
+			     struct kbdus_puller *puller,
+			     struct kbdus_slot *slot, struct list_head *ended)
+{
+	if (slot->is_cut) {
+		kbdus_slot_enqueue(inv, slot, -ECANCELED);
+		kbdus_slot_cut_now(inv, slot, ended);
+		return false;
+	}
+	if (!puller_is_present(inv, puller)) {
+		kbdus_slot_enqueue(inv, slot, -ESHUTDOWN);
+		return false;
+	}
+	kbdus_slot_set_state(inv, slot, KBDUS_REQUEST_WITH_DRIVER, 0);
+	inv->with_driver_now++;
+	inv->statistics.delivered++;
+	return true;
+}
+
+/**
+ * kbdus_inverter_commit_takes() - hands requests over to the driver
+ * @inv: the inverter
+ * @puller: who took them
+ * @items: what it took; @rq is made NULL of those that the driver does not get: they
+ *	were cut or taken back while they were being copied
+ * @count: how many
+ *
+ * A puller that was asked to leave meanwhile gets none: the flush that it makes may
+ * be under way.
+ */
+void kbdus_inverter_commit_takes(struct kbdus_inverter *inv,
+				 struct kbdus_puller *puller,
+				 struct kbdus_item *items, unsigned int count)
+{
+	bool all = true;
+	unsigned int i;
+	LIST_HEAD(ended);
+
+	spin_lock(&inv->lock);
+	for (i = 0; i < count; i++) {
+		if (slot_commit_take(inv, puller,
+				     kbdus_slot_of_item(inv, &items[i]), &ended))
+			continue;
+		items[i].rq = NULL;
+		all = false;
+	}
+	spin_unlock(&inv->lock);
+	if (likely(all))
+		return;
+	kbdus_slot_end_requests(&ended);
+	kbdus_inverter_reannounce(inv);
+}
+
+/**
+ * kbdus_inverter_commit_take() - hands one item over to the driver
  * @inv: the inverter
  * @puller: who took it
  * @item: what it took
  *
- * A puller that was asked to leave meanwhile does not get it: the flush that it
- * makes may be under way.
+ * As kbdus_inverter_commit_takes().
  *
- * Return: whether the driver has it now. If not, it was cut or taken back while
- * it was being copied, and the puller asks again. Notifications always arrive.
+ * Return: whether the driver has it now. If not the puller asks again. Notifications
+ * always arrive.
  */
 bool kbdus_inverter_commit_take(struct kbdus_inverter *inv,
 				struct kbdus_puller *puller,
 				const struct kbdus_item *item)
 {
-	struct kbdus_slot *slot;
-	bool is_present;
+	struct kbdus_item copy = *item;
 
 	if (!item->rq)
 		return true;
-	slot = item_slot(inv, item);
-	spin_lock(&inv->lock);
-	is_present = inv->puller == puller && !puller->is_leaving;
-	if (slot->is_cut) {
-		kbdus_slot_enqueue(inv, slot, -ECANCELED);
-		slot_cut_now(inv, slot);
-		return false;
-	}
-	if (is_present) {
-		kbdus_slot_set_state(inv, slot, KBDUS_REQUEST_WITH_DRIVER, 0);
-		inv->with_driver_now++;
-		inv->statistics.delivered++;
-	} else {
-		kbdus_slot_enqueue(inv, slot, -ESHUTDOWN);
-	}
-	spin_unlock(&inv->lock);
-	if (!is_present)
-		wake_up(&inv->wait);
-	return is_present;
+	kbdus_inverter_commit_takes(inv, puller, &copy, 1);
+	return copy.rq;
 }
 
 /* A notification that did not arrive is owed again. */
@@ -336,125 +429,18 @@ void kbdus_inverter_abort_take(struct kbdus_inverter *inv,
 			       const struct kbdus_item *item, int error)
 {
 	struct kbdus_slot *slot;
+	LIST_HEAD(ended);
 
 	spin_lock(&inv->lock);
-	if (!item->rq) {
-		notification_return(inv, puller, item);
-		spin_unlock(&inv->lock);
-		wake_up(&inv->wait);
-		return;
-	}
-	slot = item_slot(inv, item);
-	kbdus_slot_enqueue(inv, slot, error);
-	if (slot->is_cut) {
-		slot_cut_now(inv, slot);
-		return;
-	}
-	spin_unlock(&inv->lock);
-	wake_up(&inv->wait);
-}
-
-/**
- * kbdus_inverter_begin_reply() - finds the request that a reply is for
- * @inv: the inverter
- * @puller: who answers
- * @handle: what the reply names
- * @item: the request, INBOUND from now on
- *
- * The caller copies the reply in without waiting for anything and calls one of
- * the two functions below.
- *
- * Return: 0; -ESTALE if the request no longer waits for an answer by @puller;
- * -EINVAL if the handle names nothing that can be answered now.
- */
-int kbdus_inverter_begin_reply(struct kbdus_inverter *inv,
-			       struct kbdus_puller *puller, u64 handle,
-			       struct kbdus_item *item)
-{
-	u64 tag = handle & (BIT(HANDLE_TAG_BITS) - 1);
-	u64 handover = handle >> HANDLE_TAG_BITS;
-	struct kbdus_slot *slot;
-	int ret = 0;
-
-	spin_lock(&inv->lock);
-	if (tag >= inv->depth || !handover || handover >= inv->next_handover) {
-		ret = -EINVAL;
-		goto out;
-	}
-	slot = &inv->slots[tag];
-	if (inv->puller != puller || slot->handover != handover ||
-	    slot->state == KBDUS_REQUEST_FREE) {
-		ret = -ESTALE;
-	} else if (slot->state != KBDUS_REQUEST_WITH_DRIVER) {
-		/* Not handed over yet, or another thread is answering it. */
-		ret = -EINVAL;
+	if (item->rq) {
+		slot = kbdus_slot_of_item(inv, item);
+		kbdus_slot_enqueue(inv, slot, error);
+		if (slot->is_cut)
+			kbdus_slot_cut_now(inv, slot, &ended);
 	} else {
-		kbdus_slot_set_state(inv, slot, KBDUS_REQUEST_INBOUND, 0);
-		item->rq = slot->rq;
-		item->handle = handle;
-		item->type = kbdus_disk_request_type(slot->rq);
-	}
-out:
-	if (ret == -EINVAL)
-		inv->statistics.bad_replies++;
-	else if (ret)
-		inv->statistics.late_replies++;
-	spin_unlock(&inv->lock);
-	return ret;
-}
-
-/**
- * kbdus_inverter_commit_reply() - ends a request with the driver's answer
- * @inv: the inverter
- * @item: the request
- * @error: 0 or what went wrong, a negative errno as the driver means it
- *
- * The answer counts even if the request was to be cut meanwhile.
- */
-void kbdus_inverter_commit_reply(struct kbdus_inverter *inv,
-				 const struct kbdus_item *item, int error)
-{
-	spin_lock(&inv->lock);
-	kbdus_slot_release(inv, item_slot(inv, item), error);
-	if (error)
-		inv->statistics.failed++;
-	else
-		inv->statistics.succeeded++;
-	spin_unlock(&inv->lock);
-
-	if (item->type == KBDUS_REQUEST_TYPE_IOCTL)
-		kbdus_disk_end_request(item->rq, BLK_STS_OK,
-				       kbdus_status_ioctl_error(error));
-	else
-		kbdus_disk_end_request(item->rq, kbdus_status_block(error), 0);
-}
-
-/**
- * kbdus_inverter_abort_reply() - leaves a request whose answer was bad
- * @inv: the inverter
- * @puller: who answered
- * @item: the request, which stays with the driver if it is still the present one
- * @error: why, as a negative errno, for those who trace
- */
-void kbdus_inverter_abort_reply(struct kbdus_inverter *inv,
-				struct kbdus_puller *puller,
-				const struct kbdus_item *item, int error)
-{
-	struct kbdus_slot *slot = item_slot(inv, item);
-
-	spin_lock(&inv->lock);
-	kbdus_slot_set_state(inv, slot, KBDUS_REQUEST_WITH_DRIVER, error);
-	if (slot->is_cut || inv->is_terminated) {
-		if (!slot->is_cut)
-			kbdus_slot_cut_later(slot, BLK_STS_IOERR);
-		slot_cut_now(inv, slot);
-		return;
-	}
-	if (inv->puller != puller) {
-		inv->with_driver_now--;
-		kbdus_slot_enqueue(inv, slot, -ESHUTDOWN);
-		inv->statistics.requeued++;
+		notification_return(inv, puller, item);
 	}
 	spin_unlock(&inv->lock);
-	wake_up(&inv->wait);
+	kbdus_slot_end_requests(&ended);
+	kbdus_inverter_reannounce(inv);
 }

@@ -146,7 +146,7 @@ void kbdus_session_free(struct kbdus_session *session)
 {
 	put_pid(session->pid);
 	mutex_destroy(&session->attaching);
-	kfree(session);
+	kfree_rcu(session, rcu);
 }
 
 /*

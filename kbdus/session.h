@@ -23,6 +23,7 @@ struct vm_area_struct;
  * @is_successful: its end is not a crash; device lock
  * @pid: the process that opened the control file, attached or called last; device
  *	lock once attached
+ * @rcu: for freeing it: clients may be pushing to it
  */
 struct kbdus_session {
 	struct mutex attaching;
@@ -34,6 +35,7 @@ struct kbdus_session {
 	enum kbdus_session_state state;
 	bool is_successful;
 	struct pid *pid;
+	struct rcu_head rcu;
 };
 
 struct kbdus_session *kbdus_session_open(void);

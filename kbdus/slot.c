@@ -4,9 +4,11 @@
  *
  * Called by the two sides of the inverter, inverter.c and puller.c, which hold its
  * lock. All changes of state go through kbdus_slot_set_state(); what they mean, and who
- * may make them, is in states.h. Ends no requests: that is for callers, who drop the
- * lock first.
+ * may make them, is in states.h. A request is ended in two steps, as nothing may be ended
+ * under the lock: it is released to a list, and callers end that after they have dropped
+ * the lock.
  */
+#include "disk.h"
 #include "inverter.h"
 #include "slot.h"
 #include "trace.h"
@@ -127,15 +129,14 @@ static void with_driver_drop(struct kbdus_inverter *inv)
  * kbdus_slot_release() - takes a request away from whoever holds it
  * @inv: the inverter, locked
  * @slot: of the request, in any state in which it is not being copied out
- * @error: how the request ends, 0 or a negative errno
- *
- * Return: the request, which the caller ends after dropping the lock.
+ * @status: how the request ends, unless it is a client's ioctl
+ * @error: how, if it is, and for those who trace: 0 or a negative errno
+ * @ended: where the request is put, for kbdus_slot_end_requests()
  */
-struct request *kbdus_slot_release(struct kbdus_inverter *inv,
-				   struct kbdus_slot *slot, int error)
+void kbdus_slot_release(struct kbdus_inverter *inv, struct kbdus_slot *slot,
+			blk_status_t status, int error, struct list_head *ended)
 {
-	struct request *rq = slot->rq;
-	struct kbdus_command *cmd = blk_mq_rq_to_pdu(rq);
+	struct kbdus_command *cmd = blk_mq_rq_to_pdu(slot->rq);
 
 	if (slot->state == KBDUS_REQUEST_QUEUED)
 		kbdus_slot_dequeue(inv, slot);
@@ -145,5 +146,47 @@ struct request *kbdus_slot_release(struct kbdus_inverter *inv,
 	slot->rq = NULL;
 	slot->is_cut = false;
 	cmd->slot = NULL;
-	return rq;
+	cmd->status = status;
+	cmd->error = error;
+	list_add_tail(&cmd->end_link, ended);
+}
+
+/**
+ * kbdus_slot_cut_now() - releases a request that was to be cut once it was copied
+ * @inv: the inverter, locked
+ * @slot: of the request, which is cut, and WITH_DRIVER or QUEUED now
+ * @ended: as for kbdus_slot_release()
+ */
+void kbdus_slot_cut_now(struct kbdus_inverter *inv, struct kbdus_slot *slot,
+			struct list_head *ended)
+{
+	blk_status_t status = slot->cut_status;
+	int error = -EINTR;
+
+	if (status == BLK_STS_TIMEOUT) {
+		inv->statistics.timed_out++;
+		error = -ETIMEDOUT;
+	} else if (inv->is_terminated) {
+		inv->statistics.terminated++;
+		error = -ENODEV;
+	} else {
+		inv->statistics.cancelled++;
+	}
+	kbdus_slot_release(inv, slot, status, error, ended);
+}
+
+/**
+ * kbdus_slot_end_requests() - ends requests towards their clients
+ * @ended: those that were released, which nobody else can see any more
+ *
+ * Context: no spinlock held.
+ */
+void kbdus_slot_end_requests(struct list_head *ended)
+{
+	struct kbdus_command *cmd, *next;
+
+	/* The commands' memory may be used for new requests right away. */
+	list_for_each_entry_safe(cmd, next, ended, end_link)
+		kbdus_disk_end_request(blk_mq_rq_from_pdu(cmd), cmd->status,
+				       cmd->error);
 }

@@ -10,8 +10,31 @@ void kbdus_slot_enqueue(struct kbdus_inverter *inv, struct kbdus_slot *slot,
 			int error);
 void kbdus_slot_dequeue(struct kbdus_inverter *inv, struct kbdus_slot *slot);
 void kbdus_slot_wake_next(struct kbdus_inverter *inv);
-struct request *kbdus_slot_release(struct kbdus_inverter *inv,
-				   struct kbdus_slot *slot, int error);
+void kbdus_slot_release(struct kbdus_inverter *inv, struct kbdus_slot *slot,
+			blk_status_t status, int error, struct list_head *ended);
+void kbdus_slot_cut_now(struct kbdus_inverter *inv, struct kbdus_slot *slot,
+			struct list_head *ended);
+void kbdus_slot_end_requests(struct list_head *ended);
+
+/*
+ * A handle is the number of a hand-over above the tag. No two hand-overs have the
+ * same number, so a handle never matches anything but the hand-over that it was
+ * made for.
+ */
+#define KBDUS_HANDLE_TAG_BITS 16
+
+static inline u64 kbdus_slot_handle(const struct kbdus_inverter *inv,
+				    const struct kbdus_slot *slot)
+{
+	return slot->handover << KBDUS_HANDLE_TAG_BITS | (slot - inv->slots);
+}
+
+/* The slot that a handle of our own names. */
+static inline struct kbdus_slot *kbdus_slot_of_item(struct kbdus_inverter *inv,
+						    const struct kbdus_item *item)
+{
+	return &inv->slots[item->handle & (BIT(KBDUS_HANDLE_TAG_BITS) - 1)];
+}
 
 /**
  * kbdus_slot_cut_later() - has a request end as soon as the copy under way is over

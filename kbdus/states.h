@@ -19,8 +19,10 @@
  *   session->attaching  one attempt to attach per control file at a time
  *   registry lock       who exists; nothing slow is done under it
  *   device->lock        state of one device, who its driver is
- *   inverter->lock      states of its requests; a spinlock: no user memory, no
- *                       sleep and no completion of a request under it
+ *   ring->lock          what a session shares with its driver; a spinlock
+ *   inverter->lock      states of its requests; a spinlock
+ *
+ * No user memory, no sleep and no completion of a request under the last two.
  *
  * del_gendisk() and add_disk() wait for requests and take open_mutex: they are
  * called by work items that hold none of our locks. Nor does anybody who makes or

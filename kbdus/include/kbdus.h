@@ -262,7 +262,8 @@ struct kbdus_protocol_config {
 	 *  most #KBDUSRING_MAX_CHANNELS (`EINVAL`). Zero for others. */
 	__u32 channel_count;
 	/** @brief Protocol "ring": bytes of memory for payload, 0 for
-	 *  #KBDUSRING_DEFAULT_PAYLOAD_MEMORY. Adjusted: to a multiple of the page
+	 *  #KBDUSRING_DEFAULT_PAYLOAD_MEMORY, but for at least one more of the
+	 *  largest requests than there are channels. Adjusted: to a multiple of the page
 	 *  size, to at least `payload_size`, and to at most that for each
 	 *  request that there can be at a time. Zero for others. */
 	__u32 payload_memory;

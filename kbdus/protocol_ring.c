@@ -1,0 +1,387 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * protocol_ring.c: the protocol "ring". Requests are put in memory that the driver
+ * shares as soon as clients make them, and replies are taken from there.
+ *
+ * Clients push: in the context of whoever put a request in, it is taken from the
+ * inverter, what it carries is copied, and the driver can see it; it is woken up only
+ * if it sleeps. The driver calls to have replies looked at, any number at a time, and
+ * to wait. Replies are also looked at by a watch, so that nothing is held up by a
+ * thread of the driver that has answered one request and is stuck with the next, and
+ * once more when the session ends.
+ *
+ * What is in the memory, and what of that is trusted: ring.c. Requests go through here
+ * in batches; the ring lock is held to take them and to write their entries, not while
+ * they are copied.
+ */
+#include <linux/blk-mq.h>
+#include <linux/mm.h>
+#include <linux/nospec.h>
+#include <linux/wait.h>
+
+#include "device.h"
+#include "inverter.h"
+#include "payload.h"
+#include "protocol.h"
+#include "ring.h"
+#include "session.h"
+#include "shared.h"
+#include "status.h"
+
+/* As many as are worth one round of locks, and fit on a stack that is deep already. */
+#define BATCH_SIZE 16
+
+/**
+ * struct batch - requests on their way to the driver or back
+ * @ring: whose
+ * @count: how many
+ * @ids: what they were lent
+ * @items: what they are to the inverter
+ * @errors: how the driver answered them, if it did
+ */
+struct batch {
+	struct kbdus_ring *ring;
+	unsigned int count;
+	u32 ids[BATCH_SIZE];
+	struct kbdus_item items[BATCH_SIZE];
+	int errors[BATCH_SIZE];
+};
+
+/* Takes a request if there is room for it. */
+static bool batch_admit(void *data, const struct kbdus_item *item)
+{
+	struct batch *batch = data;
+
+	if (batch->count == BATCH_SIZE ||
+	    !kbdus_ring_lend(batch->ring, item, &batch->ids[batch->count]))
+		return false;
+	batch->items[batch->count++] = *item;
+	return true;
+}
+
+static void batch_take(struct batch *batch)
+{
+	struct kbdus_ring *ring = batch->ring;
+
+	batch->count = 0;
+	spin_lock(&ring->lock);
+	if (!ring->is_closed) {
+		ring->is_starved = false;
+		kbdus_inverter_take_requests(ring->inv, &ring->session->puller,
+					     batch_admit, batch);
+	}
+	spin_unlock(&ring->lock);
+}
+
+static void batch_copy_out(const struct batch *batch)
+{
+	unsigned int i;
+	void *payload;
+	size_t room;
+
+	for (i = 0; i < batch->count; i++) {
+		payload = kbdus_ring_payload(batch->ring, batch->ids[i], &room);
+		kbdus_payload_export(&batch->items[i], payload, room);
+	}
+}
+
+/* Returns how many the driver can see now; the others were taken back. */
+static unsigned int batch_submit(const struct batch *batch)
+{
+	struct kbdus_ring *ring = batch->ring;
+	unsigned int submitted = 0;
+	unsigned int i;
+
+	spin_lock(&ring->lock);
+	for (i = 0; i < batch->count; i++) {
+		if (batch->items[i].rq) {
+			kbdus_ring_submit(ring, batch->ids[i]);
+			submitted++;
+		} else {
+			kbdus_ring_reclaim(ring, batch->ids[i]);
+		}
+	}
+	kbdus_ring_publish(ring);
+	kbdus_ring_begin_watch(ring);
+	spin_unlock(&ring->lock);
+	return submitted;
+}
+
+/* One thread for each request, as far as there are any that wait. */
+static void ring_wake(struct kbdus_ring *ring, unsigned int count)
+{
+	/* Orders what was published before looking for who sleeps. */
+	if (count && wq_has_sleeper(&ring->inv->wait))
+		wake_up_nr(&ring->inv->wait, count);
+}
+
+/* Gives the driver all requests that wait, as far as there is room for them. */
+static void ring_push(struct kbdus_ring *ring)
+{
+	struct batch batch = { .ring = ring };
+	unsigned int submitted;
+
+	do {
+		batch_take(&batch);
+		if (!batch.count)
+			return;
+		batch_copy_out(&batch);
+		kbdus_inverter_commit_takes(ring->inv, &ring->session->puller,
+					    batch.items, batch.count);
+		submitted = batch_submit(&batch);
+		ring_wake(ring, submitted);
+		/* What was taken back may have been what others lacked. */
+	} while (batch.count == BATCH_SIZE || submitted < batch.count);
+}
+
+/* The session, or at least its ring, may be ending. */
+static void puller_push(struct kbdus_puller *puller)
+{
+	struct kbdus_session *session =
+		container_of(puller, struct kbdus_session, puller);
+	struct kbdus_ring *ring = READ_ONCE(session->protocol_data);
+
+	if (ring)
+		ring_push(ring);
+}
+
+/* Returns how many of the replies were none. */
+static unsigned int batch_collect(struct batch *batch, u32 channel)
+{
+	struct kbdus_ring *ring = batch->ring;
+	/* The driver may go on writing, as quickly as this goes on reading. */
+	unsigned int most = ring->entry_count;
+	struct kbdusring_reply reply;
+	unsigned int bad = 0;
+	u32 id;
+
+	batch->count = 0;
+	spin_lock(&ring->lock);
+	while (batch->count < BATCH_SIZE && most-- &&
+	       kbdus_ring_next_reply(ring, channel, &reply)) {
+		if (!kbdus_ring_find_loan(ring, &reply, &id)) {
+			bad++;
+			continue;
+		}
+		batch->ids[batch->count] = id;
+		batch->items[batch->count].handle =
+			ring->loans[id].inverter_handle;
+		batch->errors[batch->count] =
+			kbdus_status_from_wire(reply.error);
+		batch->count++;
+	}
+	spin_unlock(&ring->lock);
+	return bad;
+}
+
+/* Late replies were answered already. */
+static void batch_copy_in(const struct batch *batch)
+{
+	unsigned int i;
+	void *payload;
+	size_t room;
+
+	for (i = 0; i < batch->count; i++) {
+		if (!batch->items[i].rq || batch->errors[i])
+			continue;
+		payload = kbdus_ring_payload(batch->ring, batch->ids[i], &room);
+		kbdus_payload_import(&batch->items[i], payload, room);
+	}
+}
+
+/* Returns whether requests have been waiting for what they get now. */
+static bool batch_reclaim(const struct batch *batch)
+{
+	struct kbdus_ring *ring = batch->ring;
+	unsigned int i;
+	bool is_starved;
+
+	spin_lock(&ring->lock);
+	for (i = 0; i < batch->count; i++)
+		kbdus_ring_reclaim(ring, batch->ids[i]);
+	is_starved = ring->is_starved;
+	spin_unlock(&ring->lock);
+	return is_starved;
+}
+
+/* Ends what was answered, but first lets those have its place who wait for it. */
+static void batch_answer(struct batch *batch)
+{
+	struct kbdus_ring *ring = batch->ring;
+
+	kbdus_inverter_begin_replies(ring->inv, &ring->session->puller,
+				     batch->items, batch->count);
+	batch_copy_in(batch);
+	if (batch_reclaim(batch))
+		kbdus_inverter_push(ring->inv);
+	kbdus_inverter_commit_replies(ring->inv, batch->items, batch->errors,
+				      batch->count);
+}
+
+/**
+ * struct reaped - what there was in completion rings
+ * @answered: requests
+ * @bad: replies that were none
+ */
+struct reaped {
+	unsigned int answered;
+	unsigned int bad;
+};
+
+/* Looks at the replies in one completion ring. */
+static void ring_reap(struct kbdus_ring *ring, u32 channel,
+		      struct reaped *reaped)
+{
+	struct batch batch = { .ring = ring };
+	unsigned int bad;
+
+	do {
+		bad = batch_collect(&batch, channel);
+		if (batch.count)
+			batch_answer(&batch);
+		if (bad)
+			kbdus_inverter_count_bad_replies(ring->inv, bad);
+		reaped->answered += batch.count;
+		reaped->bad += bad;
+	} while (batch.count == BATCH_SIZE);
+}
+
+static void ring_reap_all(struct kbdus_ring *ring, struct reaped *reaped)
+{
+	u32 channel;
+
+	for (channel = 0; channel < ring->channel_count; channel++)
+		ring_reap(ring, channel, reaped);
+}
+
+static void ring_watch(struct work_struct *work)
+{
+	struct kbdus_ring *ring = container_of(to_delayed_work(work),
+					       struct kbdus_ring, watch);
+	struct reaped reaped = { 0 };
+
+	ring_reap_all(ring, &reaped);
+	spin_lock(&ring->lock);
+	kbdus_ring_end_watch(ring, reaped.answered);
+	spin_unlock(&ring->lock);
+}
+
+static int protocol_ring_open(struct kbdus_session *session,
+			      struct kbdus_protocol_config *config)
+{
+	struct kbdus_ring *ring;
+	int ret;
+
+	ret = kbdus_ring_adjust(&session->device->config, config);
+	if (ret)
+		return ret;
+	ring = kbdus_ring_create(session, config, ring_watch);
+	if (!ring)
+		return -ENOMEM;
+	WRITE_ONCE(session->protocol_data, ring);
+	session->puller.push = puller_push;
+	return 0;
+}
+
+/* Requests may have been waiting before there was a driver. */
+static void protocol_ring_start(struct kbdus_session *session)
+{
+	kbdus_inverter_push(session->device->inverter);
+}
+
+static void protocol_ring_close(struct kbdus_session *session)
+{
+	struct kbdus_ring *ring = session->protocol_data;
+	struct reaped reaped = { 0 };
+
+	kbdus_ring_close(ring);
+	ring_reap_all(ring, &reaped);
+	WRITE_ONCE(session->protocol_data, NULL);
+	kbdus_ring_free(ring);
+}
+
+static int protocol_ring_map(struct kbdus_session *session,
+			     struct vm_area_struct *vma)
+{
+	const struct kbdus_ring *ring = session->protocol_data;
+	unsigned long driver_offset = session->protocol_config.driver_offset;
+
+	if (vma->vm_pgoff < driver_offset >> PAGE_SHIFT) {
+		if (vma->vm_flags & VM_WRITE)
+			return -EACCES;
+		vm_flags_clear(vma, VM_MAYWRITE);
+	}
+	return kbdus_shared_map(vma, ring->memory, ring->size);
+}
+
+static long notification_result(enum kbdus_request_type type)
+{
+	switch (type) {
+	case KBDUS_REQUEST_TYPE_DEVICE_AVAILABLE:
+		return KBDUSRING_ENTERED_AVAILABLE;
+	case KBDUS_REQUEST_TYPE_FLUSH_AND_TERMINATE:
+		return KBDUSRING_ENTERED_FLUSH_AND_TERMINATE;
+	default:
+		return KBDUSRING_ENTERED_TERMINATE;
+	}
+}
+
+/* Waits until there is something to do. */
+static long ring_wait(struct kbdus_ring *ring)
+{
+	struct kbdus_puller *puller = &ring->session->puller;
+	struct kbdus_inverter *inv = ring->inv;
+	struct kbdus_item item;
+
+	for (;;) {
+		if (wait_event_interruptible_exclusive(
+			    inv->wait,
+			    kbdus_ring_has_request(ring) ||
+				    kbdus_inverter_has_notification(inv,
+								    puller)))
+			return -EINTR;
+		if (kbdus_inverter_take_notification(inv, puller, &item))
+			return notification_result(item.type);
+		if (kbdus_ring_has_request(ring))
+			return KBDUSRING_ENTERED_REQUESTS;
+	}
+}
+
+static long ring_enter(struct kbdus_ring *ring, unsigned long argument)
+{
+	unsigned long channel = argument & ~(unsigned long)KBDUSRING_ENTER_WAIT;
+	struct reaped reaped = { 0 };
+
+	if (channel >= ring->channel_count)
+		return -EINVAL;
+	ring_reap(ring, array_index_nospec(channel, ring->channel_count),
+		  &reaped);
+	if (reaped.bad)
+		return -EINVAL;
+	return argument & KBDUSRING_ENTER_WAIT ? ring_wait(ring) :
+						 KBDUSRING_ENTERED_REQUESTS;
+}
+
+/* The argument is a number; no pointer goes through here. */
+static long protocol_ring_call(struct kbdus_session *session,
+			       unsigned int command, void __user *argument)
+{
+	if (command != KBDUSRING_IOCTL_ENTER)
+		return -ENOTTY;
+	return ring_enter(session->protocol_data, (unsigned long)argument);
+}
+
+static const unsigned int protocol_ring_commands[] = {
+	KBDUSRING_IOCTL_ENTER,
+	0,
+};
+
+const struct kbdus_protocol kbdus_protocol_ring = {
+	.name = KBDUSRING_PROTOCOL_NAME,
+	.commands = protocol_ring_commands,
+	.open = protocol_ring_open,
+	.start = protocol_ring_start,
+	.close = protocol_ring_close,
+	.call = protocol_ring_call,
+	.map = protocol_ring_map,
+};
