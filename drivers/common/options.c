@@ -135,6 +135,11 @@ static bool set_concurrency(const char *value, struct driver_run *run)
 				  &run->attrs.max_concurrent_callbacks);
 }
 
+static bool set_queue_depth(const char *value, struct driver_run *run)
+{
+	return parse_positive_u32(value, false, &run->attrs.queue_depth);
+}
+
 static bool set_recoverable(const char *value, struct driver_run *run)
 {
 	return driver_parse_bool(value, &run->attrs.recoverable);
@@ -178,6 +183,8 @@ static const struct driver_option common_options[] = {
 	{ "max-read-write-size", "SIZE", "largest request, up to 1M",
 	  set_max_read_write_size },
 	{ "concurrency", "N", "requests to serve at a time", set_concurrency },
+	{ "queue-depth", "N", "requests that the device takes at a time, up to 256",
+	  set_queue_depth },
 	{ "recoverable", "yes|no", "keep the device when the driver ends",
 	  set_recoverable },
 	{ "partitions", "yes|no", "look for partitions (default: yes)",

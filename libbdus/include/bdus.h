@@ -432,6 +432,16 @@ struct bdus_attrs {
 	 *  instead of failing with `EBUSY`. Ignored by bdus_run().
 	 *  @since 0.1.3 */
 	bool wait_until_available;
+
+	/** @brief Number of requests that the device takes at a time; what clients
+	 *  have beyond that waits in their queues. At most 256, to which a larger
+	 *  value is adjusted; callbacks run at the same time for no more than
+	 *  these. 0 stands for twice max_concurrent_callbacks, and over the
+	 *  protocol `ring` for 64 if that is more: it serves many with one system
+	 *  call. Other backends than `kbdus` have numbers of their own. Ignored by
+	 *  bdus_rerun().
+	 *  @since 0.1.3 */
+	uint32_t queue_depth;
 #endif
 };
 

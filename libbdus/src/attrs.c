@@ -150,8 +150,8 @@ int libbdus_attrs_validate_rerun(const struct bdus_attrs *attrs,
 }
 
 /*
- * How deep the device's queue should be: so that each worker finds a next
- * request when it has answered one.
+ * How deep the device's queue should be, if nothing is said: so that each worker
+ * finds a next request when it has answered one.
  */
 static uint32_t outstanding_requests(const struct bdus_attrs *attrs,
 				     uint32_t operations)
@@ -160,6 +160,10 @@ static uint32_t outstanding_requests(const struct bdus_attrs *attrs,
 
 	if (!operations)
 		return 1;
+	if (attrs->queue_depth > KBDUS_MAX_OUTSTANDING_REQUESTS)
+		return KBDUS_MAX_OUTSTANDING_REQUESTS;
+	if (attrs->queue_depth)
+		return attrs->queue_depth;
 	if (!callbacks)
 		return 2;
 	if (callbacks > KBDUS_MAX_OUTSTANDING_REQUESTS / 2)
@@ -213,6 +217,7 @@ void libbdus_attrs_from_device(struct bdus_attrs *attrs,
 	attrs->recoverable = device->flags & KBDUS_DEVICE_F_RECOVERABLE;
 	attrs->request_timeout_ms = device->request_timeout_ms;
 	attrs->orphan_timeout_ms = device->orphan_timeout_ms;
+	attrs->queue_depth = device->max_outstanding_requests;
 
 	if (attrs->max_concurrent_callbacks > device->max_outstanding_requests)
 		attrs->max_concurrent_callbacks =

@@ -76,11 +76,23 @@ static void set_config(struct libbdus_session *session,
 		 (uint64_t)config->device.seqnum);
 }
 
+/* A device without requests has no use for a queue. */
+static void deepen_queue(const struct libbdus_session *session,
+			 struct kbdus_device_config *device)
+{
+	const uint32_t least = session->protocol->least_depth;
+
+	if (!session->is_depth_wanted && device->operations &&
+	    device->max_outstanding_requests < least)
+		device->max_outstanding_requests = least;
+}
+
 static int kbdus_create(struct libbdus_session *session)
 {
 	struct kbdus_config config = { .device = session->device };
 	int ret;
 
+	deepen_queue(session, &config.device);
 	ret = set_protocol(session, &config.protocol);
 	if (ret)
 		return ret;

@@ -117,6 +117,8 @@ struct libbdus_session {
 	/* How many workers are wanted; set before create() and attach(). There
 	 * are never more than the device can have requests under way. */
 	uint32_t workers_wanted;
+	/* Whether the device's queue is as deep as the user wants it. */
+	bool is_depth_wanted;
 	/* How long attach() waits for the present driver; 0: the default. */
 	uint32_t leave_timeout_ms;
 	/* Whether it waits for a device that is not yet available. */
@@ -261,6 +263,9 @@ struct libbdus_request {
 
 struct libbdus_protocol {
 	const char *name;
+	/* How deep the queue of a new device should be at least, for the protocol to be
+	 * as fast as it can. May be 0. */
+	uint32_t least_depth;
 	/* Fill in what the module must be told beside the name. May be NULL. */
 	int (*prepare)(struct libbdus_session *session,
 		       struct kbdus_protocol_config *config);

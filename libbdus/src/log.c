@@ -119,6 +119,7 @@ void libbdus_log_attrs(const struct bdus_attrs *before,
 	NUMBER(orphan_timeout_ms);
 	NUMBER(leave_timeout_ms);
 	BOOLEAN(wait_until_available);
+	NUMBER(queue_depth);
 #undef BOOLEAN
 #undef NUMBER
 }

@@ -341,6 +341,7 @@ int libbdus_run(const struct libbdus_backend *backend,
 	if (!session.workers_wanted)
 		session.workers_wanted = 1;
 
+	session.is_depth_wanted = attrs.queue_depth;
 	session.leave_timeout_ms = attrs.leave_timeout_ms;
 	session.wait_until_available = attrs.wait_until_available;
 

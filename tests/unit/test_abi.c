@@ -27,7 +27,7 @@ static void test_attrs(void **state)
 	(void)state;
 
 	assert_int_equal(LIBBDUS_ATTRS_SIZE_0_1_0, 40);
-	assert_int_equal(sizeof(struct bdus_attrs), 56);
+	assert_int_equal(sizeof(struct bdus_attrs), 64);
 	assert_offset(bdus_attrs, logical_block_size, 0);
 	assert_offset(bdus_attrs, physical_block_size, 4);
 	assert_offset(bdus_attrs, size, 8);
@@ -44,6 +44,7 @@ static void test_attrs(void **state)
 	assert_offset(bdus_attrs, orphan_timeout_ms, 44);
 	assert_offset(bdus_attrs, leave_timeout_ms, 48);
 	assert_offset(bdus_attrs, wait_until_available, 52);
+	assert_offset(bdus_attrs, queue_depth, 56);
 }
 
 static void test_ops(void **state)

@@ -161,19 +161,24 @@ static void test_outstanding_requests(void **state)
 {
 	static const struct {
 		uint32_t callbacks;
+		uint32_t depth;
 		uint32_t operations;
 		uint32_t outstanding;
 	} rows[] = {
-		{ 0, KBDUS_OP(READ), 2 },
-		{ 1, KBDUS_OP(READ), 2 },
-		{ 4, KBDUS_OP(READ), 8 },
-		{ 128, KBDUS_OP(IOCTL), 256 },
-		{ 129, KBDUS_OP(READ), 256 },
-		{ 0x7fffffff, KBDUS_OP(READ), 256 },
-		{ 0x80000000, KBDUS_OP(READ), 256 },
-		{ UINT32_MAX, KBDUS_OP(READ), 256 },
-		{ 0, 0, 1 },
-		{ 16, 0, 1 },
+		{ 0, 0, KBDUS_OP(READ), 2 },
+		{ 1, 0, KBDUS_OP(READ), 2 },
+		{ 4, 0, KBDUS_OP(READ), 8 },
+		{ 128, 0, KBDUS_OP(IOCTL), 256 },
+		{ 129, 0, KBDUS_OP(READ), 256 },
+		{ 0x7fffffff, 0, KBDUS_OP(READ), 256 },
+		{ 0x80000000, 0, KBDUS_OP(READ), 256 },
+		{ UINT32_MAX, 0, KBDUS_OP(READ), 256 },
+		{ 0, 0, 0, 1 },
+		{ 16, 0, 0, 1 },
+		{ 16, 7, KBDUS_OP(READ), 7 },
+		{ 1, 256, KBDUS_OP(READ), 256 },
+		{ 1, UINT32_MAX, KBDUS_OP(READ), 256 },
+		{ 1, 7, 0, 1 },
 	};
 
 	(void)state;
@@ -181,6 +186,7 @@ static void test_outstanding_requests(void **state)
 	for (size_t i = 0; i < COUNT(rows); ++i) {
 		const struct bdus_attrs attrs = {
 			VALID, .max_concurrent_callbacks = rows[i].callbacks,
+			.queue_depth = rows[i].depth,
 		};
 		struct kbdus_device_config config;
 

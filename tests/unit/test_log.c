@@ -231,6 +231,7 @@ static void test_list_of_attributes(void **state)
 		{ "orphan_timeout_ms", "4294967295 (was 0)" },
 		{ "leave_timeout_ms", "0" },
 		{ "wait_until_available", "false" },
+		{ "queue_depth", "0" },
 	};
 	char *line = text;
 
