@@ -14,6 +14,7 @@
  * Knows nothing of the request's states: that is puller.c.
  */
 #include <linux/blk-mq.h>
+#include <linux/highmem.h>
 #include <linux/pagemap.h>
 #include <linux/uaccess.h>
 #include <linux/uio.h>
@@ -175,11 +176,49 @@ int kbdus_payload_copy_in(const struct kbdus_item *item,
 	return ok ? 0 : -EFAULT;
 }
 
+/* Whole pages, which most are, have a faster way. */
+static void copy_memory(void *to, const void *from, size_t size)
+{
+	if (size == PAGE_SIZE && PAGE_ALIGNED(to) && PAGE_ALIGNED(from))
+		copy_page(to, (void *)from);
+	else
+		memcpy(to, from, size);
+}
+
+static void export_pages(struct request *rq, void *buffer)
+{
+	struct req_iterator it;
+	struct bio_vec bv;
+	void *page;
+
+	rq_for_each_segment(bv, rq, it) {
+		page = bvec_kmap_local(&bv);
+		copy_memory(buffer, page, bv.bv_len);
+		kunmap_local(page);
+		buffer += bv.bv_len;
+	}
+}
+
+static void import_pages(struct request *rq, const void *buffer)
+{
+	struct req_iterator it;
+	struct bio_vec bv;
+	void *page;
+
+	rq_for_each_segment(bv, rq, it) {
+		page = bvec_kmap_local(&bv);
+		copy_memory(page, buffer, bv.bv_len);
+		kunmap_local(page);
+		flush_dcache_page(bv.bv_page);
+		buffer += bv.bv_len;
+	}
+}
+
 /**
  * kbdus_payload_export() - copies what a request carries to a kernel buffer
  * @item: the request, OUTBOUND
  * @buffer: where to
- * @room: its size, kbdus_payload_size_max() at least
+ * @room: its size, kbdus_payload_request_size() at least
  *
  * Context: does not sleep.
  *
@@ -189,36 +228,42 @@ bool kbdus_payload_export(const struct kbdus_item *item, void *buffer,
 			  size_t room)
 {
 	size_t size = kbdus_payload_request_size(item);
-	struct kvec vec = { .iov_base = buffer, .iov_len = size };
-	struct iov_iter to;
 
+	if (!size)
+		return true;
 	if (WARN_ON_ONCE(size > room))
 		return false;
-	iov_iter_kvec(&to, ITER_DEST, &vec, 1, size);
-	return !size || !WARN_ON_ONCE(!copy_out(item, size, &to));
+	if (item->type == KBDUS_REQUEST_TYPE_IOCTL)
+		memcpy(buffer, kbdus_client_ioctl_data(item->rq), size);
+	else
+		export_pages(item->rq, buffer);
+	return true;
 }
 
 /**
  * kbdus_payload_import() - copies what a reply carries from a kernel buffer
  * @item: the request, INBOUND
  * @buffer: where from; somebody may be writing there
- * @room: its size, kbdus_payload_size_max() at least
+ * @room: its size, kbdus_payload_reply_size() at least
  *
  * Context: does not sleep.
  *
  * Return: whether there was room, which there always is.
  */
-bool kbdus_payload_import(const struct kbdus_item *item, void *buffer,
+bool kbdus_payload_import(const struct kbdus_item *item, const void *buffer,
 			  size_t room)
 {
 	size_t size = kbdus_payload_reply_size(item);
-	struct kvec vec = { .iov_base = buffer, .iov_len = size };
-	struct iov_iter from;
 
+	if (!size)
+		return true;
 	if (WARN_ON_ONCE(size > room))
 		return false;
-	iov_iter_kvec(&from, ITER_SOURCE, &vec, 1, size);
-	return !size || !WARN_ON_ONCE(!copy_in(item, size, &from));
+	if (item->type == KBDUS_REQUEST_TYPE_IOCTL)
+		memcpy(kbdus_client_ioctl_data(item->rq), buffer, size);
+	else
+		import_pages(item->rq, buffer);
+	return true;
 }
 
 /**

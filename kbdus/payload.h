@@ -16,7 +16,7 @@ int kbdus_payload_copy_in(const struct kbdus_item *item,
 			  const void __user *buffer);
 bool kbdus_payload_export(const struct kbdus_item *item, void *buffer,
 			  size_t room);
-bool kbdus_payload_import(const struct kbdus_item *item, void *buffer,
+bool kbdus_payload_import(const struct kbdus_item *item, const void *buffer,
 			  size_t room);
 int kbdus_payload_fault_out(void __user *buffer, size_t size);
 int kbdus_payload_fault_in(const void __user *buffer, size_t size);

@@ -32,7 +32,7 @@
 #define BATCH_SIZE 16
 
 /**
- * struct batch - requests on their way to the driver or back
+ * struct batch - requests on their way to the driver or back, not zeroed
  * @ring: whose
  * @count: how many
  * @ids: what they were lent
@@ -118,9 +118,10 @@ static void ring_wake(struct kbdus_ring *ring, unsigned int count)
 /* Gives the driver all requests that wait, as far as there is room for them. */
 static void ring_push(struct kbdus_ring *ring)
 {
-	struct batch batch = { .ring = ring };
 	unsigned int submitted;
+	struct batch batch;
 
+	batch.ring = ring;
 	do {
 		batch_take(&batch);
 		if (!batch.count)
@@ -232,9 +233,10 @@ struct reaped {
 static void ring_reap(struct kbdus_ring *ring, u32 channel,
 		      struct reaped *reaped)
 {
-	struct batch batch = { .ring = ring };
 	unsigned int bad;
+	struct batch batch;
 
+	batch.ring = ring;
 	do {
 		bad = batch_collect(&batch, channel);
 		if (batch.count)
