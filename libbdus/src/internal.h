@@ -298,6 +298,7 @@ struct libbdus_protocol {
 extern const struct libbdus_protocol libbdus_protocol_ioctl;
 extern const struct libbdus_protocol libbdus_protocol_mmap;
 extern const struct libbdus_protocol libbdus_protocol_uds;
+extern const struct libbdus_protocol libbdus_protocol_ring;
 
 /* Of the backend "ublk"; see ublk.h. */
 extern const struct libbdus_protocol libbdus_protocol_ublk;
