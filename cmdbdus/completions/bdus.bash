@@ -67,7 +67,7 @@ _bdus_run() {
 	elif [[ ${COMP_WORDS[COMP_CWORD - 1]} == --backend ]]; then
 		_bdus_offer auto kbdus ublk nbd fuse
 	elif [[ ${COMP_WORDS[COMP_CWORD - 1]} == --protocol ]]; then
-		_bdus_offer ioctl mmap uds
+		_bdus_offer ioctl mmap uds ring
 	elif ((i < COMP_CWORD)); then
 		local -a keys
 		mapfile -t keys < <(bdus run "${COMP_WORDS[i]}" --help 2>/dev/null |

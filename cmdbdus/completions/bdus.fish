@@ -119,7 +119,7 @@ complete -c bdus -n '__bdus_lacks run --foreground -f' -l foreground -s f -d 'St
 complete -c bdus -n '__bdus_lacks_or_ends run --replace' -l replace -x -k -a '(__bdus_devices)' -d 'Take over a device'
 complete -c bdus -n '__bdus_lacks run --wait' -l wait -d 'With --replace: wait until it is available'
 complete -c bdus -n '__bdus_lacks_or_ends run --backend' -l backend -x -a 'auto kbdus ublk nbd fuse' -d 'What makes the device'
-complete -c bdus -n '__bdus_lacks_or_ends run --protocol' -l protocol -x -a 'ioctl mmap uds' -d 'How it talks to the module'
+complete -c bdus -n '__bdus_lacks_or_ends run --protocol' -l protocol -x -a 'ioctl mmap uds ring' -d 'How it talks to the module'
 complete -c bdus -n '__bdus_lacks run --log' -l log -d 'Write a line for each callback'
 complete -c bdus -n '__bdus_is_first; and __bdus_in run' -l list -s l -d 'List drivers'
 

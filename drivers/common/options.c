@@ -233,7 +233,7 @@ static void print_help(const struct driver *driver)
 	       "      --backend NAME           what makes the device: auto, kbdus, "
 	       "ublk, nbd, fuse\n"
 	       "      --protocol NAME          how it talks to the module: ioctl, "
-	       "mmap, uds\n"
+	       "mmap, uds, ring\n"
 	       "      --log                    write a line for each callback\n"
 	       "      --help                   show this\n"
 	       "\n"

@@ -61,8 +61,8 @@
  *   that is `kbdus`, it says on standard error which it took and why. See
  *   bdus_get_backend_info() for what each can do.
  * - `BDUS_PROTOCOL`: name of the protocol by which bdus_run() and bdus_rerun()
- *   talk to the module: `ioctl`, `mmap` or `uds`; any other value makes them
- *   fail with `EINVAL`. By default they take the fastest. The module may have
+ *   talk to the module: `ioctl`, `mmap`, `uds` or `ring`; any other value makes
+ *   them fail with `EINVAL`. By default they take the fastest. The module may have
  *   been loaded with a fixed one (`modprobe kbdus protocol=...`), which then
  *   applies whatever this variable says.
  * - `BDUS_NO_MEMORY_LOCK`: if set to `1`, nothing is done of what "Memory" at

@@ -303,6 +303,7 @@ struct libbdus_protocol {
 extern const struct libbdus_protocol libbdus_protocol_ioctl;
 extern const struct libbdus_protocol libbdus_protocol_mmap;
 extern const struct libbdus_protocol libbdus_protocol_uds;
+extern const struct libbdus_protocol libbdus_protocol_ring;
 
 /* Of the backend "ublk"; see ublk.h. */
 extern const struct libbdus_protocol libbdus_protocol_ublk;
@@ -316,6 +317,23 @@ extern const struct libbdus_protocol libbdus_protocol_fuse;
 
 int libbdus_protocol_choose(const char *parameter_path, const char *wanted,
 			    const struct libbdus_protocol **out);
+
+/* ---- pace.c: how many replies may wait for each other ---- */
+
+/* Of one worker. */
+struct libbdus_pace {
+	/* So many; now, and at most. */
+	uint32_t limit;
+	uint32_t highest;
+	/* Requests that were served since the last measurement. */
+	uint32_t unmeasured;
+	/* When this batch began; 0 if it is not measured. */
+	uint64_t began_at;
+};
+
+void libbdus_pace_init(struct libbdus_pace *pace, uint32_t room);
+void libbdus_pace_begin(struct libbdus_pace *pace);
+void libbdus_pace_end(struct libbdus_pace *pace, uint32_t requests);
 
 /* ---- worker.c: the threads that serve ---- */
 

@@ -20,6 +20,7 @@ static const struct libbdus_protocol *const protocols[] = {
 	&libbdus_protocol_ioctl,
 	&libbdus_protocol_mmap,
 	&libbdus_protocol_uds,
+	&libbdus_protocol_ring,
 };
 
 #define PROTOCOL_COUNT (sizeof(protocols) / sizeof(protocols[0]))

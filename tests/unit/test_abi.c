@@ -97,11 +97,47 @@ static void test_module_structures(void **state)
 	assert_int_equal(sizeof(struct kbdusmmap_request), 64);
 	assert_int_equal(sizeof(struct kbdusmmap_reply), 64);
 	assert_int_equal(sizeof(union kbdusmmap_reply_and_request), 64);
+	assert_int_equal(sizeof(struct kbdusring_request), 64);
+	assert_int_equal(sizeof(struct kbdusring_submission), 64);
+	assert_int_equal(sizeof(struct kbdusring_driver), 64);
+	assert_int_equal(sizeof(struct kbdusring_completion), 64);
+	assert_int_equal(sizeof(struct kbdusring_reply), 16);
 	assert_offset(kbdus_protocol_config, payload_size, 32);
 	assert_offset(kbdus_protocol_config, buffer_count, 36);
 	assert_offset(kbdus_protocol_config, payload_offset, 40);
 	assert_offset(kbdus_protocol_config, payload_stride, 44);
 	assert_offset(kbdus_protocol_config, mapping_size, 48);
+	assert_offset(kbdus_protocol_config, socket_fd_plus_1, 56);
+	assert_offset(kbdus_protocol_config, channel_count, 60);
+	assert_offset(kbdus_protocol_config, payload_memory, 64);
+	assert_offset(kbdus_protocol_config, entry_count, 68);
+	assert_offset(kbdus_protocol_config, driver_offset, 72);
+	assert_offset(kbdus_protocol_config, channel_offset, 76);
+	assert_offset(kbdus_protocol_config, channel_stride, 80);
+	assert_offset(kbdus_protocol_config, reserved, 84);
+}
+
+/* In memory that is shared, nobody says how large anything is. */
+static void test_rings(void **state)
+{
+	(void)state;
+
+	assert_offset(kbdusring_request, handle, 0);
+	assert_offset(kbdusring_request, offset, 8);
+	assert_offset(kbdusring_request, length, 16);
+	assert_offset(kbdusring_request, type, 20);
+	assert_offset(kbdusring_request, payload_offset, 24);
+	assert_offset(kbdusring_reply, handle, 0);
+	assert_offset(kbdusring_reply, error, 8);
+	assert_offset(kbdusring_submission, tail, 0);
+	assert_offset(kbdusring_driver, head, 0);
+	assert_offset(kbdusring_completion, tail, 0);
+	assert_int_equal(KBDUSRING_IOCTL_ENTER, 0xbd30);
+	assert_int_equal(KBDUSRING_ENTER_WAIT, 0x10000);
+	assert_int_equal(KBDUSRING_ENTERED_REQUESTS, 0);
+	assert_int_equal(KBDUSRING_ENTERED_AVAILABLE, 1);
+	assert_int_equal(KBDUSRING_ENTERED_TERMINATE, 2);
+	assert_int_equal(KBDUSRING_ENTERED_FLUSH_AND_TERMINATE, 3);
 }
 
 /* They all say the same in the same way, whichever protocol carries it. */
@@ -110,15 +146,18 @@ static void test_module_errors(void **state)
 	const struct kbdusioctl_reply of_ioctl = { .error = -1 };
 	const struct kbdusmmap_reply of_mmap = { .error = -1 };
 	const struct kbdusuds_reply of_uds = { .error = -1 };
+	const struct kbdusring_reply of_ring = { .error = -1 };
 
 	(void)state;
 
 	assert_true(of_ioctl.error < 0);
 	assert_true(of_mmap.error < 0);
 	assert_true(of_uds.error < 0);
+	assert_true(of_ring.error < 0);
 	assert_int_equal(sizeof(of_ioctl.error), 4);
 	assert_int_equal(sizeof(of_mmap.error), 4);
 	assert_int_equal(sizeof(of_uds.error), 4);
+	assert_int_equal(sizeof(of_ring.error), 4);
 }
 
 int main(void)
@@ -129,6 +168,7 @@ int main(void)
 		cmocka_unit_test(test_ops),
 		cmocka_unit_test(test_others),
 		cmocka_unit_test(test_module_structures),
+		cmocka_unit_test(test_rings),
 		cmocka_unit_test(test_module_errors),
 	};
 

@@ -83,12 +83,13 @@ static void test_free_choice(void **state)
 		assert_int_equal(choose(""), 0);
 		assert_int_equal(choose("ioctl"), 0);
 		assert_int_equal(choose_as("mmap", "mmap"), 0);
+		assert_int_equal(choose_as("ring", "ring"), 0);
 
 		assert_int_equal(choose("ioctl "), -EINVAL);
 		assert_int_equal(choose("nonsense"), -EINVAL);
 		assert_message_has("BDUS_PROTOCOL");
 		assert_message_has("\"nonsense\"");
-		assert_message_has(": ioctl, mmap, uds.");
+		assert_message_has(": ioctl, mmap, uds, ring.");
 	}
 }
 

@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * protocol_ring.c: requests and replies in rings, in memory shared with the module.
+ *
+ * Workers call in here between dispatches; the kernel's half is the file of the same
+ * name in kbdus/. All workers take requests out of one ring, and each puts its replies
+ * in a ring of its own, which with a few pointers is its channel. Neither takes a
+ * system call. One is made if there are no more requests, or if replies have waited
+ * for others long enough: the module looks at them, and the worker waits for something
+ * to do.
+ *
+ * The memory is mapped once per session, before any thread or process is forked off,
+ * so a daemon has it at the same place. No locks: workers share the count of the
+ * requests that were taken, and move it atomically. Trusts the module to keep requests
+ * within the mapping.
+ */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+
+#include "internal.h"
+
+#define CACHE_LINE 64
+
+/* Where workers find what they have in common. */
+struct rings {
+	const struct kbdusring_submission *submission;
+	const struct kbdusring_request *requests;
+	struct kbdusring_driver *driver;
+	/* NULL if there can be none. */
+	char *payload;
+	/* Turns a counter into an index, in the ring of requests and in those of
+	 * replies. */
+	uint32_t mask;
+};
+
+/* The place of one worker. What it writes to is in nobody else's cache line. */
+struct channel {
+	const struct rings *rings;
+	struct kbdusring_completion *completion;
+	struct kbdusring_reply *replies;
+	uint32_t index;
+	/* Replies that the module was not told to look at. */
+	uint32_t waiting;
+	struct libbdus_pace pace;
+} __attribute__((aligned(CACHE_LINE)));
+
+/* A part of the shared memory. */
+struct part {
+	char *memory;
+	size_t size;
+};
+
+/* What the workers of a session share. */
+struct mapping {
+	struct rings rings;
+	/* Can only be read. */
+	struct part of_module;
+	struct part of_driver;
+	uint32_t count;
+	struct channel channels[];
+};
+
+/* ---- sessions ---- */
+
+/* There are no more workers than the device can have requests under way, which is no
+ * more than this, whatever is wanted. */
+static int ring_prepare(struct libbdus_session *session,
+			struct kbdus_protocol_config *config)
+{
+	config->channel_count = session->workers_wanted;
+	if (config->channel_count > KBDUSRING_MAX_CHANNELS)
+		config->channel_count = KBDUSRING_MAX_CHANNELS;
+	return 0;
+}
+
+/* Map from one offset to another. */
+static int map(const struct libbdus_session *session, uint64_t start,
+	       uint64_t end, int protection, struct part *part)
+{
+	void *memory = mmap(NULL, end - start, protection, MAP_SHARED,
+			    session->fd, (off_t)start);
+
+	if (memory == MAP_FAILED) {
+		return libbdus_error_with_errno(errno,
+			"Failed to map %llu bytes shared with kbdus",
+			(unsigned long long)(end - start));
+	}
+
+	*part = (struct part){ .memory = memory, .size = end - start };
+	return 0;
+}
+
+static void unmap(const struct part *part)
+{
+	if (part->memory)
+		munmap(part->memory, part->size);
+}
+
+static void set_rings(struct mapping *mapping,
+		      const struct kbdus_protocol_config *config)
+{
+	struct rings *rings = &mapping->rings;
+
+	rings->submission = (void *)mapping->of_module.memory;
+	rings->requests = (void *)(rings->submission + 1);
+	rings->driver = (void *)mapping->of_driver.memory;
+	if (config->payload_size) {
+		rings->payload = mapping->of_driver.memory +
+				 (config->payload_offset -
+				  config->driver_offset);
+	}
+	rings->mask = config->entry_count - 1;
+}
+
+static void set_channels(struct mapping *mapping,
+			 const struct kbdus_protocol_config *config)
+{
+	char *memory = mapping->of_driver.memory +
+		       (config->channel_offset - config->driver_offset);
+
+	for (uint32_t i = 0; i < mapping->count; ++i) {
+		struct channel *channel = &mapping->channels[i];
+
+		channel->rings = &mapping->rings;
+		channel->completion =
+			(void *)(memory + (size_t)i * config->channel_stride);
+		channel->replies = (void *)(channel->completion + 1);
+		channel->index = i;
+		libbdus_pace_init(&channel->pace, config->entry_count);
+	}
+}
+
+static void ring_end(struct libbdus_session *session)
+{
+	struct mapping *mapping = session->shared;
+
+	if (!mapping)
+		return;
+
+	unmap(&mapping->of_driver);
+	unmap(&mapping->of_module);
+	free(mapping);
+	session->shared = NULL;
+}
+
+/* NULL if there is no memory. */
+static struct mapping *make_mapping(uint32_t channel_count)
+{
+	const size_t size = sizeof(struct mapping) +
+			    channel_count * sizeof(struct channel);
+	struct mapping *mapping;
+	void *memory;
+
+	if (posix_memalign(&memory, CACHE_LINE, size))
+		return NULL;
+
+	memset(memory, 0, size);
+	mapping = memory;
+	mapping->count = channel_count;
+	return mapping;
+}
+
+static int ring_begin(struct libbdus_session *session,
+		      const struct kbdus_protocol_config *config)
+{
+	struct mapping *mapping = make_mapping(config->channel_count);
+	int ret;
+
+	if (!mapping) {
+		return libbdus_error_with_errno(ENOMEM,
+			"Failed to allocate %u channels",
+			(unsigned int)config->channel_count);
+	}
+
+	session->shared = mapping;
+	ret = map(session, 0, config->driver_offset, PROT_READ,
+		  &mapping->of_module);
+	if (!ret)
+		ret = map(session, config->driver_offset, config->mapping_size,
+			  PROT_READ | PROT_WRITE, &mapping->of_driver);
+	if (ret) {
+		ring_end(session);
+		return ret;
+	}
+
+	set_rings(mapping, config);
+	set_channels(mapping, config);
+	return 0;
+}
+
+/* ---- workers ---- */
+
+static int ring_open(const struct libbdus_session *session, unsigned int index,
+		     void **channel)
+{
+	struct mapping *mapping = session->shared;
+
+	if (index >= mapping->count) {
+		return libbdus_error(EINVAL,
+			"kbdus gave %u channels, but there is a worker %u.",
+			(unsigned int)mapping->count, index);
+	}
+
+	*channel = &mapping->channels[index];
+	return 0;
+}
+
+/* The module has put all pages of the shared memory in the mappings. */
+static void ring_populate(const struct libbdus_session *session, void *channel)
+{
+	libbdus_memory_populate(session->shared, sizeof(struct mapping));
+	libbdus_memory_populate(channel, sizeof(struct channel));
+}
+
+/* The channel goes with the mapping. */
+static void ring_close(const struct libbdus_session *session, void *channel)
+{
+	(void)session;
+	(void)channel;
+}
+
+/* ---- requests ---- */
+
+/* The module may be writing there, if another worker has taken what was in it. */
+static void copy_request(const struct kbdusring_request *from,
+			 struct kbdusring_request *to)
+{
+	to->handle = __atomic_load_n(&from->handle, __ATOMIC_RELAXED);
+	to->offset = __atomic_load_n(&from->offset, __ATOMIC_RELAXED);
+	to->length = __atomic_load_n(&from->length, __ATOMIC_RELAXED);
+	to->type = __atomic_load_n(&from->type, __ATOMIC_RELAXED);
+	to->payload_offset =
+		__atomic_load_n(&from->payload_offset, __ATOMIC_RELAXED);
+}
+
+/*
+ * Take the oldest request. False if there is none.
+ *
+ * The head is read before the tail: so there is a request if they differ and the head
+ * does not move. The other way round it could have gone past the tail as that was read,
+ * and an entry would be taken that nothing has been put in.
+ */
+static bool take(const struct rings *rings, struct kbdusring_request *request)
+{
+	uint32_t *const head = &rings->driver->head;
+	const uint32_t *const tail = &rings->submission->tail;
+	uint32_t count = __atomic_load_n(head, __ATOMIC_ACQUIRE);
+
+	while (count != __atomic_load_n(tail, __ATOMIC_ACQUIRE)) {
+		copy_request(&rings->requests[count & rings->mask], request);
+		if (__atomic_compare_exchange_n(head, &count, count + 1, false,
+						__ATOMIC_ACQ_REL,
+						__ATOMIC_ACQUIRE))
+			return true;
+	}
+
+	return false;
+}
+
+/*
+ * There is room: unless the module was told to look, there are fewer replies than
+ * entries. That matters if requests time out, as others take their places while they
+ * are still to be answered.
+ */
+static void put(struct channel *channel, const struct kbdusring_reply *reply)
+{
+	struct kbdusring_completion *completion = channel->completion;
+	const uint32_t count = completion->tail;
+
+	channel->replies[count & channel->rings->mask] = *reply;
+	__atomic_store_n(&completion->tail, count + 1, __ATOMIC_RELEASE);
+	++channel->waiting;
+}
+
+/*
+ * Have the module look at the replies and wait. Returns what the call says: a signal
+ * can only interrupt the waiting, and replies that were looked at are not looked at
+ * again, so the call is simply repeated.
+ */
+static int enter(const struct libbdus_session *session, struct channel *channel)
+{
+	const unsigned long argument = channel->index | KBDUSRING_ENTER_WAIT;
+	int ret;
+
+	libbdus_pace_end(&channel->pace, channel->waiting);
+	channel->waiting = 0;
+
+	do {
+		ret = ioctl(session->fd, KBDUSRING_IOCTL_ENTER, argument);
+	} while (ret < 0 && errno == EINTR);
+
+	if (ret < 0) {
+		return libbdus_error_with_errno(errno,
+			"Failed to exchange replies for requests");
+	}
+	return ret;
+}
+
+static int set_notification(struct libbdus_request *request, int result)
+{
+	uint32_t type;
+
+	switch (result) {
+	case KBDUSRING_ENTERED_AVAILABLE:
+		type = KBDUS_REQUEST_TYPE_DEVICE_AVAILABLE;
+		break;
+	case KBDUSRING_ENTERED_TERMINATE:
+		type = KBDUS_REQUEST_TYPE_TERMINATE;
+		break;
+	case KBDUSRING_ENTERED_FLUSH_AND_TERMINATE:
+		type = KBDUS_REQUEST_TYPE_FLUSH_AND_TERMINATE;
+		break;
+	default:
+		return libbdus_error(EIO,
+			"kbdus notified of something unknown (%d).", result);
+	}
+
+	*request = (struct libbdus_request){ .type = type };
+	return 0;
+}
+
+static void set_request(struct libbdus_request *request,
+			const struct rings *rings,
+			const struct kbdusring_request *taken)
+{
+	*request = (struct libbdus_request){
+		.handle = taken->handle,
+		.offset = taken->offset,
+		.length = taken->length,
+		.type = taken->type,
+		.payload = rings->payload ?
+				   rings->payload + taken->payload_offset : NULL,
+	};
+}
+
+static int ring_exchange(const struct libbdus_session *session, void *data,
+			 struct libbdus_request *request, int error)
+{
+	struct channel *channel = data;
+	struct kbdusring_request taken;
+	int ret;
+
+	if (request->handle) {
+		put(channel, &(struct kbdusring_reply){
+			.handle = request->handle,
+			.error = error,
+		});
+	}
+
+	/* Requests that the call tells of may be gone when it has returned. */
+	while (channel->waiting >= channel->pace.limit ||
+	       !take(channel->rings, &taken)) {
+		ret = enter(session, channel);
+		if (ret < 0)
+			return ret;
+		if (ret != KBDUSRING_ENTERED_REQUESTS)
+			return set_notification(request, ret);
+		libbdus_pace_begin(&channel->pace);
+	}
+
+	set_request(request, channel->rings, &taken);
+	return 0;
+}
+
+const struct libbdus_protocol libbdus_protocol_ring = {
+	.name = KBDUSRING_PROTOCOL_NAME,
+	.prepare = ring_prepare,
+	.begin = ring_begin,
+	.end = ring_end,
+	.open = ring_open,
+	.populate = ring_populate,
+	.exchange = ring_exchange,
+	.close = ring_close,
+};
