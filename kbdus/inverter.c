@@ -298,6 +298,18 @@ static unsigned int requests_cut(struct kbdus_inverter *inv, bool with_driver,
 	return count;
 }
 
+static void inverter_revoke(struct kbdus_inverter *inv)
+{
+	struct kbdus_puller *puller;
+
+	/* A puller that is detached stays valid for as long. */
+	rcu_read_lock();
+	puller = READ_ONCE(inv->puller);
+	if (puller && puller->revoke)
+		puller->revoke(puller);
+	rcu_read_unlock();
+}
+
 /**
  * kbdus_inverter_terminate() - fails every request, now and from now on
  * @inv: the inverter
@@ -308,6 +320,7 @@ void kbdus_inverter_terminate(struct kbdus_inverter *inv)
 {
 	LIST_HEAD(ended);
 
+	inverter_revoke(inv);
 	spin_lock(&inv->lock);
 	inv->is_terminated = true;
 	if (inv->puller) {

@@ -38,12 +38,16 @@ struct kbdus_command {
  * @push: takes requests as soon as they are there, in the context of whoever put
  *	them in, in an RCU section: does not sleep. NULL if threads of the driver
  *	come for them. Fixed while attached
+ * @revoke: the requests that it has are about to be taken away: what the driver can be
+ *	kept from beginning it is kept from. Does not sleep. NULL if there is no such
+ *	thing. Fixed while attached
  * @is_leaving: gets no more requests; inverter lock
  * @owes_flush: is to be told to flush before it leaves; inverter lock
  * @owes_available: is to be told that the device is available; inverter lock
  */
 struct kbdus_puller {
 	void (*push)(struct kbdus_puller *puller);
+	void (*revoke)(struct kbdus_puller *puller);
 	bool is_leaving;
 	bool owes_flush;
 	bool owes_available;

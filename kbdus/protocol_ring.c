@@ -32,7 +32,7 @@
 #define BATCH_SIZE 16
 
 /**
- * struct batch - requests on their way to the driver or back, not zeroed
+ * struct batch - requests on their way to the driver or back
  * @ring: whose
  * @count: how many
  * @ids: what they were lent
@@ -94,7 +94,7 @@ static unsigned int batch_submit(const struct batch *batch)
 
 	spin_lock(&ring->lock);
 	for (i = 0; i < batch->count; i++) {
-		if (batch->items[i].rq) {
+		if (batch->items[i].rq && !ring->is_closed) {
 			kbdus_ring_submit(ring, batch->ids[i]);
 			submitted++;
 		} else {
@@ -118,8 +118,8 @@ static void ring_wake(struct kbdus_ring *ring, unsigned int count)
 /* Gives the driver all requests that wait, as far as there is room for them. */
 static void ring_push(struct kbdus_ring *ring)
 {
+	KBDUS_UNINITIALIZED struct batch batch;
 	unsigned int submitted;
-	struct batch batch;
 
 	batch.ring = ring;
 	do {
@@ -144,6 +144,16 @@ static void puller_push(struct kbdus_puller *puller)
 
 	if (ring)
 		ring_push(ring);
+}
+
+static void puller_revoke(struct kbdus_puller *puller)
+{
+	struct kbdus_session *session =
+		container_of(puller, struct kbdus_session, puller);
+	struct kbdus_ring *ring = READ_ONCE(session->protocol_data);
+
+	if (ring)
+		kbdus_ring_revoke(ring);
 }
 
 /* Returns how many of the replies were none. */
@@ -233,8 +243,8 @@ struct reaped {
 static void ring_reap(struct kbdus_ring *ring, u32 channel,
 		      struct reaped *reaped)
 {
+	KBDUS_UNINITIALIZED struct batch batch;
 	unsigned int bad;
-	struct batch batch;
 
 	batch.ring = ring;
 	do {
@@ -282,6 +292,7 @@ static int protocol_ring_open(struct kbdus_session *session,
 		return -ENOMEM;
 	WRITE_ONCE(session->protocol_data, ring);
 	session->puller.push = puller_push;
+	session->puller.revoke = puller_revoke;
 	return 0;
 }
 

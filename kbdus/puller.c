@@ -73,6 +73,8 @@ void kbdus_inverter_detach(struct kbdus_inverter *inv,
 {
 	struct kbdus_slot *slot;
 
+	if (puller->revoke)
+		puller->revoke(puller);
 	spin_lock(&inv->lock);
 	if (inv->puller != puller) {
 		spin_unlock(&inv->lock);

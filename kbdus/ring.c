@@ -100,8 +100,8 @@ int kbdus_ring_adjust(const struct kbdus_device_config *device,
 	if (!config_is_plain(config) ||
 	    config->channel_count > KBDUSRING_MAX_CHANNELS)
 		return -EINVAL;
-	if (!config->channel_count)
-		config->channel_count = 1;
+	config->channel_count = clamp(config->channel_count, 1,
+				      device->max_outstanding_requests);
 	config->payload_size = kbdus_payload_size_max(device);
 	config->payload_memory = payload_memory_adjust(
 		device, config->payload_size, config->channel_count,
@@ -196,6 +196,23 @@ struct kbdus_ring *kbdus_ring_create(struct kbdus_session *session,
 }
 
 /**
+ * kbdus_ring_revoke() - has the ring take nothing any more, and the driver neither
+ * @ring: the ring
+ *
+ * What the driver has not begun it does not find any more: it may be one that is
+ * replaced because it was stuck, and would do later what its successor has done.
+ *
+ * Context: any; takes the ring lock.
+ */
+void kbdus_ring_revoke(struct kbdus_ring *ring)
+{
+	spin_lock(&ring->lock);
+	ring->is_closed = true;
+	WRITE_ONCE(ring->driver->head, ring->tail);
+	spin_unlock(&ring->lock);
+}
+
+/**
  * kbdus_ring_close() - has the ring take nothing any more
  * @ring: the ring
  *
@@ -203,9 +220,7 @@ struct kbdus_ring *kbdus_ring_create(struct kbdus_session *session,
  */
 void kbdus_ring_close(struct kbdus_ring *ring)
 {
-	spin_lock(&ring->lock);
-	ring->is_closed = true;
-	spin_unlock(&ring->lock);
+	kbdus_ring_revoke(ring);
 	cancel_delayed_work_sync(&ring->watch);
 }
 

@@ -60,7 +60,7 @@ struct kbdus_loan {
  * @size: of @memory
  * @submission: in @memory: what the module says
  * @requests: behind that: its entries
- * @driver: in @memory: what the driver says, and may change at any time
+ * @driver: in @memory: what the driver has taken, which it may change at any time
  * @channels: in @memory: the completion rings; the same holds
  * @channel_stride: bytes from one to the next
  * @payload: in @memory; the same holds
@@ -87,7 +87,7 @@ struct kbdus_ring {
 	size_t size;
 	struct kbdusring_submission *submission;
 	struct kbdusring_request *requests;
-	const struct kbdusring_driver *driver;
+	struct kbdusring_driver *driver;
 	void *channels;
 	u32 channel_stride;
 	void *payload;
@@ -118,6 +118,7 @@ int kbdus_ring_adjust(const struct kbdus_device_config *device,
 struct kbdus_ring *kbdus_ring_create(struct kbdus_session *session,
 				     const struct kbdus_protocol_config *config,
 				     work_func_t watch);
+void kbdus_ring_revoke(struct kbdus_ring *ring);
 void kbdus_ring_close(struct kbdus_ring *ring);
 void kbdus_ring_free(struct kbdus_ring *ring);
 

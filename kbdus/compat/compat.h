@@ -27,6 +27,16 @@
 				const struct io_comp_batch *batch)
 #endif
 
+/*
+ * Kernels may be built to zero all that is on the stack. A large structure of which
+ * little is used, on the path of every request, goes without.
+ */
+#if __has_attribute(uninitialized)
+#define KBDUS_UNINITIALIZED __attribute__((uninitialized))
+#else
+#define KBDUS_UNINITIALIZED
+#endif
+
 /* Requests are merged unless that is switched off. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 14, 0)
 #define KBDUS_MQ_F_MERGE BLK_MQ_F_SHOULD_MERGE

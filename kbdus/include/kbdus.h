@@ -259,7 +259,8 @@ struct kbdus_protocol_config {
 	__u32 socket_fd_plus_1;
 	/** @brief Protocol "ring": number of channels, i.e. of threads that can
 	 *  serve at a time without getting into each other's way; 0 for 1. At
-	 *  most #KBDUSRING_MAX_CHANNELS (`EINVAL`). Zero for others. */
+	 *  most #KBDUSRING_MAX_CHANNELS (`EINVAL`); adjusted to at most
+	 *  kbdus_device_config::max_outstanding_requests. Zero for others. */
 	__u32 channel_count;
 	/** @brief Protocol "ring": bytes of memory for payload, 0 for
 	 *  #KBDUSRING_DEFAULT_PAYLOAD_MEMORY, but for at least one more of the
@@ -925,11 +926,16 @@ struct kbdusuds_reply {
  * one does so before reading the entries (with acquire semantics).
  *
  * *Taking a request.* `kbdusring_submission::tail` counts the requests that the module
- * has put in, `kbdusring_driver::head` those that the driver has taken out. If they
- * differ, a thread copies the entry that `head` stands for, and then moves `head` by
+ * has put in, `kbdusring_driver::head` those that the driver has taken out. A thread reads
+ * first `head`, which only others can move meanwhile, and then `tail`. If they differ, it
+ * copies the entry that `head` stands for, and then moves `head` by
  * one with an atomic compare-and-exchange; if that fails another thread was quicker,
  * and the copy is worth nothing. The request is the thread's then. An entry may be
  * overwritten once it was taken.
+ *
+ * When the session is over, because the device is or because another driver was given
+ * it, the module moves `head` up to `tail`, so that threads that know nothing of it find
+ * no more requests.
  *
  * *Payload* is in the payload memory at kbdusring_request::payload_offset. It belongs
  * to the driver until it answers. That holds for requests as well that have timed out
@@ -940,11 +946,11 @@ struct kbdusuds_reply {
  * *Answering.* Each channel has a completion ring, into which one thread at a time
  * writes; any channel may be used for the answer to any request. The thread writes
  * the entry that kbdusring_completion::tail stands for and then moves that by one.
- * There is always room, as a request is answered only once. The module looks at the
- * completion ring of a channel when KBDUSRING_IOCTL_ENTER names it; at those of all
- * channels now and then while requests are with the driver, so that a reply is not
- * held up by a thread that does something else for long; and at the end of the
- * session, so that replies given until then count.
+ * There is room if the thread has the module look before `entry_count` replies wait. The
+ * module looks at the completion ring of a channel when KBDUSRING_IOCTL_ENTER names it;
+ * at those of all channels now and then while requests are with the driver, so that a
+ * reply is not held up by a thread that does something else for long; and at the end of
+ * the session, so that replies given until then count.
  *
  * Whatever the driver writes there, no other device and no client is affected, other
  * than by answers to its own requests.
