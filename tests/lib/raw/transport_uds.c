@@ -199,19 +199,6 @@ static long talk(struct file *file, enum transport_verb verb,
 	return receive(stream, (struct kbdusuds_request *)message);
 }
 
-const struct transport transport_uds = {
-	.name = KBDUSUDS_PROTOCOL_NAME,
-	.is_socket = true,
-	.sends_ahead = true,
-	.request_fields = request_fields,
-	.reply_fields = reply_fields,
-	.prepare = prepare,
-	.discard = discard,
-	.begin = begin,
-	.end = end,
-	.talk = talk,
-};
-
 static struct stream *stream_of(const struct call *call)
 {
 	struct file *file = raw_file_of(call);
@@ -397,7 +384,7 @@ static void do_make(struct call *call)
 		raw_answer(call, " fd_plus_1=%d", fd + 1);
 }
 
-const struct verb uds_verbs[] = {
+static const struct verb verbs[] = {
 	{ "uds_write", do_write },
 	{ "uds_at_end", do_at_end },
 	{ "uds_shutdown", do_shutdown },
@@ -406,4 +393,18 @@ const struct verb uds_verbs[] = {
 	{ "uds_pass", do_pass },
 	{ "uds_make", do_make },
 	{ 0 }
+};
+
+const struct transport transport_uds = {
+	.name = KBDUSUDS_PROTOCOL_NAME,
+	.is_socket = true,
+	.sends_ahead = true,
+	.request_fields = request_fields,
+	.reply_fields = reply_fields,
+	.prepare = prepare,
+	.discard = discard,
+	.begin = begin,
+	.end = end,
+	.talk = talk,
+	.verbs = verbs,
 };
