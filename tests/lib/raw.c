@@ -15,10 +15,10 @@
  * the fields of its structure as keys, byte.N= for any byte of it, file= (which
  * open file, "main" by default) and pointer= (a memory to put the structure in).
  * `receive`, `reply` and `exchange` are the calls of the session's protocol, see
- * raw/; `has feature=mapping` tells whether there is memory to be mapped, `has
- * feature=socket` whether messages go through a socket, and `has feature=sends_ahead`
- * whether requests are handed over without being asked for. With arguments, raw does
- * what raw/alone.c says.
+ * raw/; `has feature=NAME` tells whether that is one with buffers or channels in memory
+ * that is mapped, with a socket, whether it sends_ahead, i.e. hands requests over
+ * without being asked for them, and whether it forgets what was answered. With
+ * arguments, raw does what raw/alone.c says.
  * Memories are: good (the same for all), null, unmapped, kernel, top (ends beyond
  * user space), half (a page and nothing behind it), short (the last 32 bytes of a
  * page), readonly, and those made by `map` and `userfault`.

@@ -31,7 +31,10 @@
 	PROTOCOL(payload_size),                                                \
 	PROTOCOL(buffer_count), PROTOCOL(payload_offset),                      \
 	PROTOCOL(payload_stride), PROTOCOL(mapping_size),                      \
-	PROTOCOL(socket_fd_plus_1)
+	PROTOCOL(socket_fd_plus_1), PROTOCOL(channel_count),                   \
+	PROTOCOL(payload_memory), PROTOCOL(entry_count),                       \
+	PROTOCOL(driver_offset), PROTOCOL(channel_offset),                     \
+	PROTOCOL(channel_stride)
 
 static const struct field config_fields[] = { CONFIG_FIELDS, { 0 } };
 
@@ -153,8 +156,8 @@ static void do_command(struct call *call, const struct command *command)
 
 	set_defaults(command, argument);
 	raw_set_fields(call, command->in, argument);
-	if (is_attaching && !raw_option(call, "socket_fd_plus_1"))
-		prepared = raw_file_prepare(protocol, &transport);
+	if (is_attaching)
+		prepared = raw_file_prepare(call, protocol, &transport);
 	if (memory)
 		pointer = raw_memory_place(raw_memory_find(memory), argument,
 					   size);
@@ -190,10 +193,11 @@ static void do_ioctl(struct call *call)
 	uintptr_t argument = raw_number_option(
 		call, "index",
 		(uintptr_t)raw_memory_find(memory ? memory : "good")->address);
+	long ret = ioctl(raw_file_of(call)->fd,
+			 raw_number_option(call, "command", 0), argument);
 
-	raw_answer_result(call, ioctl(raw_file_of(call)->fd,
-				      raw_number_option(call, "command", 0),
-				      argument));
+	if (raw_answer_result(call, ret))
+		raw_answer(call, " result=%ld", ret);
 }
 
 /* In the calling thread only: takes away or gives back CAP_SYS_ADMIN. */

@@ -109,7 +109,7 @@ void raw_set_fields(const struct call *call, const struct field *fields,
 		    char *structure)
 {
 	static const char *const options[] = {
-		"file=", "pointer=", "buffer=", "until=", "from=", "to=",
+		"file=", "pointer=", "buffer=", "channel=", "until=", "from=", "to=",
 	};
 
 	for (int i = 1; i < call->count; i++) {

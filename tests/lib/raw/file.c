@@ -18,6 +18,7 @@ static const struct transport *const transports[] = {
 	&transport_ioctl,
 	&transport_mmap,
 	&transport_uds,
+	&transport_ring,
 };
 
 /* By its name; that of the run if there is none of that name. */
@@ -88,14 +89,15 @@ static void do_close(struct call *call)
 }
 
 /* Completes a configuration if the protocol that it names needs that. */
-void *raw_file_prepare(struct kbdus_protocol_config *config,
+void *raw_file_prepare(const struct call *call,
+		       struct kbdus_protocol_config *config,
 		       const struct transport **transport)
 {
 	for (size_t i = 0; i < sizeof(transports) / sizeof(*transports); i++) {
 		*transport = transports[i];
 		if (!strncmp(transports[i]->name, config->name,
 			     sizeof(config->name)) && transports[i]->prepare)
-			return transports[i]->prepare(config);
+			return transports[i]->prepare(call, config);
 	}
 	return NULL;
 }

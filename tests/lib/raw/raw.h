@@ -14,7 +14,7 @@
 #include "kbdus.h"
 
 #define MAX_WORDS 48
-#define MAX_LINE 2048
+#define MAX_LINE 4096
 #define PAGE 4096
 #define GOOD_SIZE (4u << 20)
 

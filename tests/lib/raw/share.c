@@ -2,23 +2,34 @@
 
 /*
  * share.c: memory that the module shares with the driver: mapped, looked at and written
- * to as no driver would.
+ * to as no driver would. The one that came with a file's session has no name.
  */
 
+#include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "transport.h"
 
-/* Maps a file (size=, offset=, private=1, readonly=1) under a name. */
+/*
+ * Maps a file (size=, offset=, private=1, readonly=1) under a name; without one, once
+ * more as it was mapped at first.
+ */
 static void do_share(struct call *call)
 {
 	struct file *file = raw_file_of(call);
 	size_t size = raw_number_option(call, "size", file->config.mapping_size);
+	const char *name = raw_option(call, "name");
 	int protection = PROT_READ;
 	void *address;
 
+	if (!name) {
+		file->transport->begin(file);
+		raw_answer(call, "ok");
+		return;
+	}
 	if (!raw_number_option(call, "readonly", 0))
 		protection |= PROT_WRITE;
 	address = mmap(NULL, size, protection,
@@ -26,7 +37,7 @@ static void do_share(struct call *call)
 							       MAP_SHARED,
 		       file->fd, raw_number_option(call, "offset", 0));
 	if (raw_answer_result(call, address == MAP_FAILED ? -1 : 0))
-		raw_memory_add(raw_option(call, "name"), address, size);
+		raw_memory_add(name, address, size);
 }
 
 /* Unmaps what has a name; without one, what the file was mapped at first. */
@@ -58,6 +69,15 @@ static void do_grow(struct call *call)
 	raw_answer_result(call, address == MAP_FAILED ? -1 : 0);
 }
 
+/* Makes a mapping writable. */
+static void do_protect(struct call *call)
+{
+	struct memory *memory = raw_memory_find(raw_option(call, "name"));
+
+	raw_answer_result(call, mprotect(memory->address, memory->size,
+					 PROT_READ | PROT_WRITE));
+}
+
 /* The word at= an offset; in the file's first mapping, or a named one. */
 static volatile uint64_t *word_of(const struct call *call)
 {
@@ -79,14 +99,27 @@ static void do_poke(struct call *call)
 	raw_answer(call, "ok");
 }
 
-/* Where the payload of a buffer is; fills it with a byte. */
+/* Fills size= bytes at= an offset with a byte; without these, all payload. */
 static void do_fill(struct call *call)
 {
 	const struct file *file = raw_file_of(call);
+	uint64_t at = raw_number_option(call, "at", file->config.payload_offset);
 
-	memset((char *)file->shared + file->config.payload_offset,
-	       raw_number_option(call, "value", 0),
-	       file->config.mapping_size - file->config.payload_offset);
+	memset((char *)file->shared + at, raw_number_option(call, "value", 0),
+	       raw_number_option(call, "size", file->config.mapping_size - at));
+	raw_answer(call, "ok");
+}
+
+/* Writes size= bytes at= an offset to a file, path=. */
+static void do_save(struct call *call)
+{
+	FILE *stream = fopen(raw_option(call, "path"), "we");
+	size_t size = raw_number_option(call, "size", 0);
+
+	if (!stream ||
+	    fwrite((const char *)word_of(call), 1, size, stream) != size ||
+	    fclose(stream))
+		raw_die("save");
 	raw_answer(call, "ok");
 }
 
@@ -121,6 +154,40 @@ static void do_hammer(struct call *call)
 	raw_answer(call, "ok");
 }
 
+/* Calls ioctl() with a command= and an index= until somebody says `calm`. */
+static void do_pester(struct call *call)
+{
+	const struct file *file = raw_file_of(call);
+	unsigned long command = raw_number_option(call, "command", 0);
+	unsigned long index = raw_number_option(call, "index", 0);
+	unsigned long refused = 0;
+
+	while (!raw_is_calm)
+		refused += ioctl(file->fd, command, index) < 0;
+	raw_answer(call, "ok refused=%lu", refused);
+}
+
+/* Maps all there is, reads of it, and unmaps it, until somebody says `calm`. */
+static void do_flap(struct call *call)
+{
+	const struct file *file = raw_file_of(call);
+	size_t size = file->config.mapping_size;
+	unsigned long rounds = 0;
+	volatile char *address;
+
+	for (; !raw_is_calm; rounds++) {
+		address = mmap(NULL, size, PROT_READ, MAP_SHARED, file->fd, 0);
+		if (address == MAP_FAILED) {
+			raw_answer_result(call, -1);
+			return;
+		}
+		for (size_t i = 0; i < size; i += PAGE)
+			(void)address[i];
+		munmap((void *)address, size);
+	}
+	raw_answer(call, "ok rounds=%lu", rounds);
+}
+
 static void do_calm(struct call *call)
 {
 	raw_is_calm = true;
@@ -145,10 +212,14 @@ const struct verb share_verbs[] = {
 	{ "share", do_share },
 	{ "unshare", do_unshare },
 	{ "grow", do_grow },
+	{ "protect", do_protect },
 	{ "peek", do_peek },
 	{ "poke", do_poke },
 	{ "fill", do_fill },
+	{ "save", do_save },
 	{ "hammer", do_hammer },
+	{ "pester", do_pester },
+	{ "flap", do_flap },
 	{ "calm", do_calm },
 	{ "fork", do_fork },
 	{ 0 }

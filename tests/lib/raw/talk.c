@@ -143,12 +143,16 @@ static void do_has(struct call *call)
 	const char *feature = raw_option(call, "feature");
 	bool has = false;
 
-	if (feature && !strcmp(feature, "mapping"))
-		has = transport->is_mapping;
+	if (feature && !strcmp(feature, "buffers"))
+		has = transport->has_buffers;
+	else if (feature && !strcmp(feature, "channels"))
+		has = transport->has_channels;
 	else if (feature && !strcmp(feature, "sends_ahead"))
 		has = transport->sends_ahead;
 	else if (feature && !strcmp(feature, "socket"))
 		has = transport->is_socket;
+	else if (feature && !strcmp(feature, "forgets"))
+		has = transport->forgets;
 	else
 		raw_die("feature");
 	raw_answer(call, "%s", has ? "ok" : "EOPNOTSUPP");

@@ -32,19 +32,24 @@ enum transport_verb {
 
 struct transport {
 	const char *name;
-	/* There is memory to be mapped. */
-	bool is_mapping;
+	/* Memory is mapped, and calls name buffers in it. */
+	bool has_buffers;
+	/* Memory is mapped, and calls name channels. */
+	bool has_channels;
 	/* Messages go through a socket. */
 	bool is_socket;
 	/* Requests are handed over before the driver asks for them. */
 	bool sends_ahead;
+	/* A second answer to a request is no late one, but refused. */
+	bool forgets;
 	/* What there is in the messages; the last one has no name. */
 	const struct field *request_fields;
 	const struct field *reply_fields;
 	/* A file is about to become a session: completes the configuration. What
 	 * it returns is the file's `shared` if that succeeds, or is discarded.
 	 * May be NULL, both. */
-	void *(*prepare)(struct kbdus_protocol_config *config);
+	void *(*prepare)(const struct call *call,
+			 struct kbdus_protocol_config *config);
 	void (*discard)(void *shared);
 	/* The file has become a session; its config is set. May be NULL. */
 	void (*begin)(struct file *file);
@@ -59,11 +64,13 @@ struct transport {
 
 extern const struct transport transport_ioctl;
 extern const struct transport transport_mmap;
+extern const struct transport transport_ring;
 extern const struct transport transport_uds;
 
 /* file.c */
 struct file *raw_file_of(const struct call *call);
-void *raw_file_prepare(struct kbdus_protocol_config *config,
+void *raw_file_prepare(const struct call *call,
+		       struct kbdus_protocol_config *config,
 		       const struct transport **transport);
 void raw_file_begin(struct file *file, const struct kbdus_protocol_config *config,
 		    void *prepared);

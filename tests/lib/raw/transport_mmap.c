@@ -4,10 +4,6 @@
  * transport_mmap.c: the protocol "mmap". buffer= is the index of the buffer to use,
  * by default the number of the thread that calls. The memory is mapped when a file
  * becomes a session; cases can map more of it, less of it and none of it, see share.c.
- * Beside the commands that all transports have:
- *
- *     pester buffer=N     send whatever a buffer contains as a reply, until somebody
- *                         says `calm`
  */
 
 #include <fcntl.h>
@@ -81,29 +77,12 @@ static long talk(struct file *file, enum transport_verb verb,
 	return ret;
 }
 
-static void do_pester(struct call *call)
-{
-	const struct file *file = raw_file_of(call);
-	unsigned long index = raw_number_option(call, "buffer", 0);
-	unsigned long refused = 0;
-
-	while (!raw_is_calm)
-		refused += ioctl(file->fd, commands[REPLY], index) < 0;
-	raw_answer(call, "ok refused=%lu", refused);
-}
-
-static const struct verb verbs[] = {
-	{ "pester", do_pester },
-	{ 0 }
-};
-
 const struct transport transport_mmap = {
 	.name = KBDUSMMAP_PROTOCOL_NAME,
-	.is_mapping = true,
+	.has_buffers = true,
 	.request_fields = request_fields,
 	.reply_fields = reply_fields,
 	.begin = begin,
 	.end = end,
 	.talk = talk,
-	.verbs = verbs,
 };

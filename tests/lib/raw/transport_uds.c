@@ -63,11 +63,15 @@ static void close_if_open(int *fd)
 	*fd = -1;
 }
 
-static void *prepare(struct kbdus_protocol_config *config)
+/* Nothing if a case has made the socket. */
+static void *prepare(const struct call *call, struct kbdus_protocol_config *config)
 {
-	struct stream *stream = calloc(1, sizeof(*stream));
+	struct stream *stream;
 	int pair[2];
 
+	if (raw_option(call, "socket_fd_plus_1"))
+		return NULL;
+	stream = calloc(1, sizeof(*stream));
 	if (!stream ||
 	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
 		raw_die("socketpair");
