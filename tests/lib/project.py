@@ -21,7 +21,7 @@ import runner
 import sources
 
 TOP = Path(__file__).resolve().parents[2]
-PROTOCOLS = ["ioctl", "mmap", "uds"]
+PROTOCOLS = ["ioctl", "mmap", "uds", "ring"]
 ALL, TURNS, ONE = "all", "turns", "one"
 BACKENDS = ["kbdus", "ublk", "nbd", "fuse"]
 NATIVE = ["fuse"]  # these need no machine of their own

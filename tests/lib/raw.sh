@@ -65,6 +65,36 @@ client_result() {
 	fi
 }
 
+declare -A WRITERS=() HELD=()
+
+# writer BLOCK: a client begins to write this block in the background, beside others.
+writer() {
+	client "writer.$1" "write:$(($1 * 4096))"
+	WRITERS[$1]=$!
+}
+
+# written BLOCK [RESULT]: what became of that: OK or the name of an error.
+written() {
+	wait "${WRITERS[$1]}"
+	tells "writer.$1" open "${2:-OK}"
+}
+
+# raw_receive_block BLOCK: the next request is to write it; HELD[BLOCK] is its handle.
+raw_receive_block() {
+	raw_receive WRITE
+	equals "${R[offset]}" $(($1 * 4096)) offset
+	HELD[$1]=${R[handle]}
+}
+
+# hold BLOCK...: clients write these blocks, and raw has the requests.
+hold() {
+	local block
+	for block; do
+		writer "$block"
+		raw_receive_block "$block"
+	done
+}
+
 # raw_receive TYPE: the next request is of this type.
 raw_receive() {
 	raw ok receive
@@ -87,7 +117,10 @@ has_statistic() {
 
 # request_waits: a request waits to be received, the only one there is.
 request_waits() {
-	if raw_is ok has feature=sends_ahead; then
+	if raw_is ok has feature=channels; then
+		raw ok ring_state
+		[[ ${R[waiting]} == 1 ]]
+	elif raw_is ok has feature=sends_ahead; then
 		has_statistic with_driver_now 1
 	else
 		has_statistic queued_now 1
@@ -98,6 +131,35 @@ request_waits() {
 # the same, by some protocols.
 skip_request() {
 	raw_is EOPNOTSUPP has feature=sends_ahead || raw_receive "$1"
+}
+
+# skip_notification TYPE: the same for what is not answered.
+skip_notification() {
+	raw_is EOPNOTSUPP has feature=socket || raw_receive "$1"
+}
+
+LATE=0 BAD=0
+
+# reply_late KEY=VALUE...: an answer to a request that does not wait for it any more
+# is ignored and counted.
+reply_late() {
+	raw ok reply "$@"
+	statistic late_replies $((++LATE))
+	statistic bad_replies $BAD
+}
+
+# reply_again KEY=VALUE...: so is one to a request that was answered before, unless the
+# module forgets what was answered: then it is refused, or was found before by the
+# module itself.
+reply_again() {
+	if raw_is EOPNOTSUPP has feature=forgets; then
+		reply_late "$@"
+	else
+		raw_do reply "$@"
+		[[ $RESULT == EINVAL || $RESULT == ok ]] || fail "$RESULT: raw reply $*"
+		statistic late_replies $LATE
+		statistic bad_replies $((++BAD))
+	fi
 }
 
 coproc RAW { exec "$BDUS_OUT/tests/raw"; }

@@ -69,6 +69,8 @@ static void describe_protocol(void)
 
 	if (!strcmp(name, KBDUSMMAP_PROTOCOL_NAME))
 		protocol.buffer_count = 1;
+	if (!strcmp(name, KBDUSRING_PROTOCOL_NAME))
+		protocol.payload_memory = 1;
 	if (!strcmp(name, KBDUSUDS_PROTOCOL_NAME)) {
 		if (socketpair(AF_UNIX, SOCK_STREAM, 0, sockets))
 			abort();

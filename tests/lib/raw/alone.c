@@ -24,14 +24,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "transport.h"
+#include "raw.h"
 
 static struct call call;
 
 /* Does what a line says. Returns whether that went well; else says why not. */
 static bool does(const char *line)
 {
-	raw_execute(&call, line);
+	snprintf(call.line, sizeof(call.line), "%s", line);
+	raw_parse(&call);
+	raw_execute(&call);
 	if (!strncmp(call.answer, "ok", 2))
 		return true;
 	call.answer[strcspn(call.answer, " ")] = '\0';

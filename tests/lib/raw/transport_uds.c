@@ -63,11 +63,15 @@ static void close_if_open(int *fd)
 	*fd = -1;
 }
 
-static void *prepare(struct kbdus_protocol_config *config)
+/* Nothing if a case has made the socket. */
+static void *prepare(const struct call *call, struct kbdus_protocol_config *config)
 {
-	struct stream *stream = calloc(1, sizeof(*stream));
+	struct stream *stream;
 	int pair[2];
 
+	if (raw_option(call, "socket_fd_plus_1"))
+		return NULL;
+	stream = calloc(1, sizeof(*stream));
 	if (!stream ||
 	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
 		raw_die("socketpair");
@@ -198,19 +202,6 @@ static long talk(struct file *file, enum transport_verb verb,
 		return 0;
 	return receive(stream, (struct kbdusuds_request *)message);
 }
-
-const struct transport transport_uds = {
-	.name = KBDUSUDS_PROTOCOL_NAME,
-	.is_socket = true,
-	.sends_ahead = true,
-	.request_fields = request_fields,
-	.reply_fields = reply_fields,
-	.prepare = prepare,
-	.discard = discard,
-	.begin = begin,
-	.end = end,
-	.talk = talk,
-};
 
 static struct stream *stream_of(const struct call *call)
 {
@@ -397,7 +388,7 @@ static void do_make(struct call *call)
 		raw_answer(call, " fd_plus_1=%d", fd + 1);
 }
 
-const struct verb uds_verbs[] = {
+static const struct verb verbs[] = {
 	{ "uds_write", do_write },
 	{ "uds_at_end", do_at_end },
 	{ "uds_shutdown", do_shutdown },
@@ -406,4 +397,18 @@ const struct verb uds_verbs[] = {
 	{ "uds_pass", do_pass },
 	{ "uds_make", do_make },
 	{ 0 }
+};
+
+const struct transport transport_uds = {
+	.name = KBDUSUDS_PROTOCOL_NAME,
+	.is_socket = true,
+	.sends_ahead = true,
+	.request_fields = request_fields,
+	.reply_fields = reply_fields,
+	.prepare = prepare,
+	.discard = discard,
+	.begin = begin,
+	.end = end,
+	.talk = talk,
+	.verbs = verbs,
 };
