@@ -176,10 +176,11 @@ struct kbdus_ring *kbdus_ring_create(struct kbdus_session *session,
 	ring->entry_count = config->entry_count;
 	ring->channel_count = config->channel_count;
 	ring->page_count = config->payload_memory >> PAGE_SHIFT;
-	ring->memory = kbdus_shared_alloc(ring->size);
 	ring->page_map = bitmap_zalloc(ring->page_count, GFP_KERNEL_ACCOUNT);
-	if (!ring->memory || !ring->page_map) {
-		vfree(ring->memory);
+	/* Last, as it is what there may not be enough memory for. */
+	if (ring->page_map)
+		ring->memory = kbdus_shared_alloc(ring->size);
+	if (!ring->memory) {
 		bitmap_free(ring->page_map);
 		kvfree(ring);
 		return NULL;

@@ -44,6 +44,8 @@ struct channel {
 	struct kbdusring_completion *completion;
 	struct kbdusring_reply *replies;
 	uint32_t index;
+	/* The call was made once. */
+	bool has_entered;
 	/* Replies that the module was not told to look at. */
 	uint32_t waiting;
 	struct libbdus_pace pace;
@@ -338,6 +340,10 @@ static void set_request(struct libbdus_request *request,
 	};
 }
 
+/*
+ * Notifications come before requests, and only the call tells of them: so it is made
+ * once whatever there is.
+ */
 static int ring_exchange(const struct libbdus_session *session, void *data,
 			 struct libbdus_request *request, int error)
 {
@@ -353,8 +359,10 @@ static int ring_exchange(const struct libbdus_session *session, void *data,
 	}
 
 	/* Requests that the call tells of may be gone when it has returned. */
-	while (channel->waiting >= channel->pace.limit ||
+	while (!channel->has_entered ||
+	       channel->waiting >= channel->pace.limit ||
 	       !take(channel->rings, &taken)) {
+		channel->has_entered = true;
 		ret = enter(session, channel);
 		if (ret < 0)
 			return ret;

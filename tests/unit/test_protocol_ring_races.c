@@ -23,10 +23,16 @@ static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static uint64_t answered;
 static unsigned int calls;
 
+/* The next call tells that the device is available. */
+static bool is_beginning;
+
 /* Have as many requests be there as there can be, while other workers take some. */
 static int enter(uint32_t channel)
 {
 	bool is_over;
+
+	if (is_beginning)
+		return KBDUSRING_ENTERED_AVAILABLE;
 
 	pthread_mutex_lock(&lock);
 	++calls;
@@ -65,6 +71,18 @@ static int set_up(void **state)
 	answered = 0;
 	calls = 0;
 	return fake_ring_set_up(state);
+}
+
+/* Have a worker make the call that each begins with. */
+static void begin(void)
+{
+	struct libbdus_request request = { .handle = 0 };
+
+	is_beginning = true;
+	assert_int_equal(libbdus_protocol_ring.exchange(&fake_ring.session,
+							fake_ring.channels[0],
+							&request, 0), 0);
+	is_beginning = false;
 }
 
 /* ---- what others do meanwhile ---- */
@@ -114,6 +132,7 @@ static void test_entry_is_used_again(void **state)
 	/* The last entry is alone in the second page. */
 	fake_ring_begin_anew(entries, 4096);
 	fake_ring_count_from(entries - 1);
+	begin();
 	fake_ring_submit(1);
 
 	assert_int_equal(fake_ring_find_mappings(" r--s ", &pages), 1);
@@ -143,6 +162,7 @@ static void test_head_passes_old_tail(void **state)
 
 	(void)state;
 
+	begin();
 	fake_ring_submit(1);
 	snprintf(permissions, sizeof(permissions), " rw-s %08x ",
 		 (unsigned int)fake_ring.config.driver_offset);
