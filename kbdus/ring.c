@@ -34,7 +34,8 @@ static_assert(sizeof(struct kbdusring_reply) == 16);
 
 /* The number of a hand-over is above the id in a driver's handle. */
 #define ID_BITS KBDUS_HANDLE_TAG_BITS
-static_assert(KBDUS_MAX_OUTSTANDING_REQUESTS <= 1 << ID_BITS);
+static_assert(KBDUS_MAX_OUTSTANDING_REQUESTS + KBDUSRING_MAX_CHANNELS <=
+	      1 << ID_BITS);
 
 /* How often the watch looks, as long as it finds nothing. */
 #define SHORTEST_WATCH max(HZ / 100, 1)
@@ -106,8 +107,11 @@ int kbdus_ring_adjust(const struct kbdus_device_config *device,
 	config->payload_memory = payload_memory_adjust(
 		device, config->payload_size, config->channel_count,
 		config->payload_memory);
+	/* Each thread may be stuck with a request that has timed out, while there
+	 * are as many as there can be. */
 	config->entry_count =
-		roundup_pow_of_two(device->max_outstanding_requests);
+		roundup_pow_of_two(device->max_outstanding_requests +
+				   config->channel_count);
 	config->driver_offset =
 		PAGE_ALIGN(sizeof(struct kbdusring_submission) +
 			   config->entry_count *

@@ -269,7 +269,9 @@ struct kbdus_protocol_config {
 	 *  request that there can be at a time. Zero for others. */
 	__u32 payload_memory;
 	/** @brief Protocol "ring", *out:* entries of the submission ring and of
-	 *  each completion ring, a power of two. Zero for others. */
+	 *  each completion ring, a power of two: room for one request of each
+	 *  channel that has timed out and is not answered yet, beside all that
+	 *  there can be. Zero for others. */
 	__u32 entry_count;
 	/** @brief Protocol "ring", *out:* where in the mapping begins what the
 	 *  driver may write, a multiple of the page size. Zero for others. */
@@ -939,9 +941,10 @@ struct kbdusuds_reply {
  *
  * *Payload* is in the payload memory at kbdusring_request::payload_offset. It belongs
  * to the driver until it answers. That holds for requests as well that have timed out
- * meanwhile, whose memory is not used for anything else until they are answered. The
- * module allocates payload memory to requests as they come; one that finds none waits
- * until others were answered, and those that came later wait behind it.
+ * meanwhile, whose memory is not used for anything else until they are answered: a driver
+ * that answers none of them gets no more requests at last. The module allocates payload
+ * memory to requests as they come; one that finds none waits until others were answered,
+ * and those that came later wait behind it.
  *
  * *Answering.* Each channel has a completion ring, into which one thread at a time
  * writes; any channel may be used for the answer to any request. The thread writes
