@@ -250,13 +250,15 @@ static bool pages_take(struct kbdus_ring *ring, u32 count, u32 *first)
 {
 	unsigned long found = 0;
 
-	if (count) {
+	/* One page has a faster way. */
+	if (count == 1)
+		found = find_first_zero_bit(ring->page_map, ring->page_count);
+	else if (count)
 		found = bitmap_find_next_zero_area(
 			ring->page_map, ring->page_count, 0, count, 0);
-		if (found >= ring->page_count)
-			return false;
-		bitmap_set(ring->page_map, found, count);
-	}
+	if (count && found >= ring->page_count)
+		return false;
+	bitmap_set(ring->page_map, found, count);
 	*first = found;
 	return true;
 }
