@@ -73,7 +73,7 @@ static void device_free(struct kref *ref)
 	WARN_ON_ONCE(device->disk);
 	kbdus_inverter_destroy(device->inverter);
 	mutex_destroy(&device->lock);
-	kfree(device);
+	kfree_rcu(device, rcu);
 }
 
 /**

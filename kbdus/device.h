@@ -48,6 +48,8 @@ struct kbdus_session;
  * @fail_work: destroys the device, for those who cannot sleep
  * @orphan_work: gives up waiting for a successor
  * @grace_work: gives up waiting for the driver to close its control file
+ * @rcu: for freeing it: the block layer may still be telling it of requests that have
+ *	ended already
  */
 struct kbdus_device {
 	struct kref ref;
@@ -79,6 +81,7 @@ struct kbdus_device {
 	struct work_struct fail_work;
 	struct delayed_work orphan_work;
 	struct delayed_work grace_work;
+	struct rcu_head rcu;
 };
 
 int kbdus_device_init(void);

@@ -110,12 +110,13 @@ static blk_status_t disk_queue_rq(struct blk_mq_hw_ctx *hctx,
 {
 	struct kbdus_device *device = hctx->queue->queuedata;
 	enum kbdus_request_type type = kbdus_disk_request_type(bd->rq);
+	struct kbdus_inverter *inv = device->inverter;
 	blk_status_t status = BLK_STS_NOTSUPP;
 
 	if (device->config.operations & BIT(type))
-		status = kbdus_inverter_put(device->inverter, bd->rq);
+		status = kbdus_inverter_put(inv, bd->rq);
 	if (bd->last)
-		kbdus_inverter_push(device->inverter);
+		kbdus_inverter_push(inv);
 	return status;
 }
 

@@ -230,6 +230,8 @@ enum blk_eh_timer_return kbdus_inverter_time_out(struct kbdus_inverter *inv,
 	inv->statistics.timed_out++;
 	spin_unlock(&inv->lock);
 
+	/* If it was the first for which there was no room, the next may have some. */
+	kbdus_inverter_push(inv);
 	kbdus_slot_end_requests(&ended);
 	return BLK_EH_DONE;
 }
@@ -257,6 +259,8 @@ void kbdus_inverter_cancel(struct kbdus_inverter *inv, struct request *rq)
 	}
 	spin_unlock(&inv->lock);
 
+	/* As above. */
+	kbdus_inverter_push(inv);
 	kbdus_slot_end_requests(&ended);
 }
 

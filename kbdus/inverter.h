@@ -38,9 +38,10 @@ struct kbdus_command {
  * @push: takes requests as soon as they are there, in the context of whoever put
  *	them in, in an RCU section: does not sleep. NULL if threads of the driver
  *	come for them. Fixed while attached
- * @revoke: the requests that it has are about to be taken away: what the driver can be
- *	kept from beginning it is kept from. Does not sleep. NULL if there is no such
- *	thing. Fixed while attached
+ * @revoke: the requests that it has are about to be taken away: answers that were given
+ *	already count, and what the driver can be kept from beginning it is kept from.
+ *	In an RCU section: does not sleep. NULL if there is no such thing. Fixed while
+ *	attached
  * @is_leaving: gets no more requests; inverter lock
  * @owes_flush: is to be told to flush before it leaves; inverter lock
  * @owes_available: is to be told that the device is available; inverter lock
@@ -192,9 +193,10 @@ bool kbdus_inverter_take_notification(struct kbdus_inverter *inv,
 unsigned int kbdus_inverter_take_requests(struct kbdus_inverter *inv,
 					  struct kbdus_puller *puller,
 					  kbdus_admit_fn *admit, void *data);
-void kbdus_inverter_commit_takes(struct kbdus_inverter *inv,
-				 struct kbdus_puller *puller,
-				 struct kbdus_item *items, unsigned int count);
+unsigned int kbdus_inverter_commit_takes(struct kbdus_inverter *inv,
+					 struct kbdus_puller *puller,
+					 struct kbdus_item *items,
+					 unsigned int count);
 
 /* The protocol's side: answer (reply.c). */
 int kbdus_inverter_begin_reply(struct kbdus_inverter *inv,

@@ -118,21 +118,28 @@ static void ring_wake(struct kbdus_ring *ring, unsigned int count)
 /* Gives the driver all requests that wait, as far as there is room for them. */
 static void ring_push(struct kbdus_ring *ring)
 {
+	struct kbdus_puller *puller = &ring->session->puller;
 	KBDUS_UNINITIALIZED struct batch batch;
 	unsigned int submitted;
+	bool is_refused = false;
 
 	batch.ring = ring;
 	do {
 		batch_take(&batch);
 		if (!batch.count)
-			return;
+			break;
 		batch_copy_out(&batch);
-		kbdus_inverter_commit_takes(ring->inv, &ring->session->puller,
-					    batch.items, batch.count);
+		if (kbdus_inverter_commit_takes(ring->inv, puller, batch.items,
+						batch.count) < batch.count)
+			is_refused = true;
 		submitted = batch_submit(&batch);
 		ring_wake(ring, submitted);
 		/* What was taken back may have been what others lacked. */
 	} while (batch.count == BATCH_SIZE || submitted < batch.count);
+
+	/* A successor may have looked before something was put back. */
+	if (is_refused && READ_ONCE(ring->inv->puller) != puller)
+		kbdus_inverter_reannounce(ring->inv);
 }
 
 /* The session, or at least its ring, may be ending. */
@@ -144,16 +151,6 @@ static void puller_push(struct kbdus_puller *puller)
 
 	if (ring)
 		ring_push(ring);
-}
-
-static void puller_revoke(struct kbdus_puller *puller)
-{
-	struct kbdus_session *session =
-		container_of(puller, struct kbdus_session, puller);
-	struct kbdus_ring *ring = READ_ONCE(session->protocol_data);
-
-	if (ring)
-		kbdus_ring_revoke(ring);
 }
 
 /* Returns how many of the replies were none. */
@@ -264,6 +261,20 @@ static void ring_reap_all(struct kbdus_ring *ring, struct reaped *reaped)
 
 	for (channel = 0; channel < ring->channel_count; channel++)
 		ring_reap(ring, channel, reaped);
+}
+
+/* What was answered counts; what was not begun is not to be. */
+static void puller_revoke(struct kbdus_puller *puller)
+{
+	struct kbdus_session *session =
+		container_of(puller, struct kbdus_session, puller);
+	struct kbdus_ring *ring = READ_ONCE(session->protocol_data);
+	struct reaped reaped = { 0 };
+
+	if (!ring)
+		return;
+	ring_reap_all(ring, &reaped);
+	kbdus_ring_revoke(ring);
 }
 
 static void ring_watch(struct work_struct *work)

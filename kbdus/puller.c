@@ -73,8 +73,11 @@ void kbdus_inverter_detach(struct kbdus_inverter *inv,
 {
 	struct kbdus_slot *slot;
 
+	/* What belongs to a puller is freed after an RCU grace period. */
+	rcu_read_lock();
 	if (puller->revoke)
 		puller->revoke(puller);
+	rcu_read_unlock();
 	spin_lock(&inv->lock);
 	if (inv->puller != puller) {
 		spin_unlock(&inv->lock);
@@ -182,10 +185,9 @@ static struct kbdus_slot *inverter_peek(struct kbdus_inverter *inv,
 	slot = list_first_entry_or_null(&inv->queued, struct kbdus_slot, link);
 	if (!slot)
 		return NULL;
-	slot->handover = inv->next_handover;
 	*item = (struct kbdus_item){
 		.type = kbdus_disk_request_type(slot->rq),
-		.handle = kbdus_slot_handle(inv, slot),
+		.handle = kbdus_slot_handle(inv, slot, inv->next_handover),
 		.rq = slot->rq,
 	};
 	return slot;
@@ -194,7 +196,7 @@ static struct kbdus_slot *inverter_peek(struct kbdus_inverter *inv,
 static void inverter_hand_out(struct kbdus_inverter *inv,
 			      struct kbdus_slot *slot)
 {
-	inv->next_handover++;
+	slot->handover = inv->next_handover++;
 	kbdus_slot_dequeue(inv, slot);
 	kbdus_slot_set_state(inv, slot, KBDUS_REQUEST_OUTBOUND, 0);
 }
@@ -359,12 +361,16 @@ static bool slot_commit_take(struct kbdus_inverter *inv,
  *
  * A puller that was asked to leave meanwhile gets none: the flush that it makes may
  * be under way.
+ *
+ * Return: how many the driver gets. If not all, kbdus_inverter_reannounce() is to
+ * follow, unless @puller itself takes what there is.
  */
-void kbdus_inverter_commit_takes(struct kbdus_inverter *inv,
-				 struct kbdus_puller *puller,
-				 struct kbdus_item *items, unsigned int count)
+unsigned int kbdus_inverter_commit_takes(struct kbdus_inverter *inv,
+					 struct kbdus_puller *puller,
+					 struct kbdus_item *items,
+					 unsigned int count)
 {
-	bool all = true;
+	unsigned int committed = 0;
 	unsigned int i;
 	LIST_HEAD(ended);
 
@@ -372,15 +378,14 @@ void kbdus_inverter_commit_takes(struct kbdus_inverter *inv,
 	for (i = 0; i < count; i++) {
 		if (slot_commit_take(inv, puller,
 				     kbdus_slot_of_item(inv, &items[i]), &ended))
-			continue;
-		items[i].rq = NULL;
-		all = false;
+			committed++;
+		else
+			items[i].rq = NULL;
 	}
 	spin_unlock(&inv->lock);
-	if (likely(all))
-		return;
-	kbdus_slot_end_requests(&ended);
-	kbdus_inverter_reannounce(inv);
+	if (unlikely(committed < count))
+		kbdus_slot_end_requests(&ended);
+	return committed;
 }
 
 /**
@@ -402,8 +407,10 @@ bool kbdus_inverter_commit_take(struct kbdus_inverter *inv,
 
 	if (!item->rq)
 		return true;
-	kbdus_inverter_commit_takes(inv, puller, &copy, 1);
-	return copy.rq;
+	if (kbdus_inverter_commit_takes(inv, puller, &copy, 1))
+		return true;
+	kbdus_inverter_reannounce(inv);
+	return false;
 }
 
 /* A notification that did not arrive is owed again. */

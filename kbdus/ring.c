@@ -75,7 +75,7 @@ static bool config_is_plain(const struct kbdus_protocol_config *config)
 	return kbdus_config_is_plain(&copy);
 }
 
-/* If each channel's thread is stuck with a large request others still get through. */
+/* A large request for each channel's thread, and one more on its way. */
 static u32 payload_memory_adjust(const struct kbdus_device_config *device,
 				 u32 payload_size, u32 channel_count, u32 wanted)
 {
@@ -331,7 +331,7 @@ void kbdus_ring_submit(struct kbdus_ring *ring, u32 id)
 
 	lockdep_assert_held(&ring->lock);
 	loan->state = KBDUS_LOAN_OUT;
-	ring->requests[ring->tail & (ring->entry_count - 1)] =
+	ring->requests[ring->next++ & (ring->entry_count - 1)] =
 		(struct kbdusring_request){
 			.handle = loan->handle,
 			.offset = loan->offset,
@@ -339,7 +339,6 @@ void kbdus_ring_submit(struct kbdus_ring *ring, u32 id)
 			.type = loan->type,
 			.payload_offset = loan->first_page << PAGE_SHIFT,
 		};
-	WRITE_ONCE(ring->tail, ring->tail + 1);
 }
 
 /**
@@ -349,7 +348,8 @@ void kbdus_ring_submit(struct kbdus_ring *ring, u32 id)
 void kbdus_ring_publish(struct kbdus_ring *ring)
 {
 	lockdep_assert_held(&ring->lock);
-	smp_store_release(&ring->submission->tail, ring->tail);
+	WRITE_ONCE(ring->tail, ring->next);
+	smp_store_release(&ring->submission->tail, ring->next);
 }
 
 static struct kbdusring_completion *channel_of(struct kbdus_ring *ring,

@@ -70,7 +70,8 @@ struct kbdus_loan {
  * @lock: guards everything below
  * @is_closed: takes nothing any more
  * @is_starved: requests wait because there was no id or payload memory for them
- * @tail: what @submission says, which can only be read there
+ * @next: counts the entries of the submission ring that were written
+ * @tail: those that were published, which is what @submission says
  * @heads: of each channel's completion ring, how much was looked at
  * @first_free: an id that is free, or @entry_count
  * @loan_count: how many are not
@@ -98,6 +99,7 @@ struct kbdus_ring {
 	spinlock_t lock;
 	bool is_closed;
 	bool is_starved;
+	u32 next;
 	u32 tail;
 	u32 heads[KBDUSRING_MAX_CHANNELS];
 	u32 first_free;

@@ -164,6 +164,8 @@ session_adopt(struct kbdus_session *session, struct kbdus_device *device,
 	if (IS_ERR(protocol))
 		return protocol;
 	session->device = device;
+	/* An attempt with another protocol may have failed before. */
+	session->puller = (struct kbdus_puller){ 0 };
 	ret = protocol->open(session, config);
 	if (ret) {
 		session->device = NULL;

@@ -24,9 +24,9 @@ void kbdus_slot_end_requests(struct list_head *ended);
 #define KBDUS_HANDLE_TAG_BITS 16
 
 static inline u64 kbdus_slot_handle(const struct kbdus_inverter *inv,
-				    const struct kbdus_slot *slot)
+				    const struct kbdus_slot *slot, u64 handover)
 {
-	return slot->handover << KBDUS_HANDLE_TAG_BITS | (slot - inv->slots);
+	return handover << KBDUS_HANDLE_TAG_BITS | (slot - inv->slots);
 }
 
 /* The slot that a handle of our own names. */

@@ -939,6 +939,9 @@ struct kbdusuds_reply {
  * it, the module moves `head` up to `tail`, so that threads that know nothing of it find
  * no more requests.
  *
+ * Until then, requests that have timed out and were not taken yet are taken like others,
+ * as the module cannot know that no thread is about to.
+ *
  * *Payload* is in the payload memory at kbdusring_request::payload_offset. It belongs
  * to the driver until it answers. That holds for requests as well that have timed out
  * meanwhile, whose memory is not used for anything else until they are answered: a driver
@@ -1051,6 +1054,9 @@ struct kbdusring_reply {
  * A late reply, i.e. one to a request that has timed out, was terminated or was given
  * to another driver, is ignored. A request that was answered is not known any more:
  * a second reply is an error.
+ *
+ * If replies that name nothing are found by chance when the module looks at all
+ * channels, they are only counted (kbdus_device_statistics::bad_replies).
  *
  * Errors: `EINVAL` there is no such channel, unknown flags, the control file is not
  * attached to a device, or its session does not use this protocol; or replies named
