@@ -19,6 +19,7 @@ class Subject:
     label: str  # in tables and charts
     protocol: str = ""  # of those that have several
     largest: int = MIB  # requests that it is measured with
+    is_essential: bool = True  # part of a quick plan
 
 
 # What comes first is drawn first.
@@ -32,9 +33,9 @@ SUBJECTS = [
     Subject("ublk_null", "ublk's null server"),
     Subject("bdus_nbd", "bdus over nbd"),
     Subject("nbd", "nbd + nbdkit"),
-    Subject("loop", "loop on tmpfs"),
-    Subject("bdus_fuse", "bdus over fuse", largest=4 * KIB),
-    Subject("nbdfuse", "file of nbdfuse", largest=4 * KIB),
+    Subject("loop", "loop on tmpfs", is_essential=False),
+    Subject("bdus_fuse", "bdus over fuse", largest=4 * KIB, is_essential=False),
+    Subject("nbdfuse", "file of nbdfuse", largest=4 * KIB, is_essential=False),
 ]
 
 # What others are compared with.
@@ -89,18 +90,26 @@ class Part:
     seconds: float = 1.0  # that each workload runs, by the machine's clock
     # Of the additional run in which calls are counted.
     seconds_counting: float = 0.3
+    only_essential: bool = False
+
+
+def subjects_of(part, subjects):
+    """Those of some subjects that the part is about."""
+    return [each for each in subjects
+            if each.is_essential or not part.only_essential]
 
 
 PLANS = {
     "full": [
         Part(INSTRUCTIONS, (READ_ALONE, WRITE_ALONE, READ_MANY, WRITE_MANY,
-                            READ_LARGE, WRITE_LARGE, READ_HUGE, WRITE_HUGE)),
-        Part(RATES, (READ_ALONE, WRITE_ALONE, READ_MANY, READ_TWICE,
-                     WRITE_TWICE, READ_LARGE, READ_HUGE, WRITE_HUGE), 5),
+                            READ_LARGE, WRITE_LARGE, READ_HUGE, WRITE_HUGE),
+             seconds=0.5, seconds_counting=0.2),
+        Part(RATES, (READ_ALONE, READ_MANY, READ_TWICE, WRITE_TWICE,
+                     READ_LARGE, READ_HUGE, WRITE_HUGE), 3, 0.8, 0.2),
     ],
     "quick": [
-        Part(INSTRUCTIONS, (READ_ALONE, READ_MANY, WRITE_MANY, READ_LARGE),
-             seconds=0.4, seconds_counting=0.2),
-        Part(RATES, (READ_MANY,), 5, 0.4, 0.2),
+        Part(INSTRUCTIONS, (READ_ALONE, READ_MANY), seconds=0.3,
+             seconds_counting=0.1, only_essential=True),
+        Part(RATES, (READ_MANY,), 3, 0.4, 0.2, only_essential=True),
     ],
 }
