@@ -248,9 +248,32 @@ no_devices() {
 	[[ -z $(bdus list -n) ]] && ! compgen -G '/dev/bdus-[0-9]*' > /dev/null
 }
 
-# settle: udev has looked at all new devices, if there is one.
+# settle: udev has looked at all new devices, if there is one. It has been seen to
+# say for minutes that it has not while nothing was left to look at; that is none of
+# our business unless a device or the kernel keeps it waiting.
 settle() {
-	! type -P udevadm > /dev/null || udevadm settle
+	type -P udevadm > /dev/null || return 0
+	udevadm settle --timeout=$((20 * BDUS_SLOW)) && return
+	ls -l /run/udev
+	! keeps_waiting || fail "udev waits for a device"
+}
+
+# keeps_waiting: says of what is still waited for, by udev or by others; fails if there
+# is nothing.
+keeps_waiting() {
+	local device task found=1
+	for device in $(bdus list -n -r -o ID); do
+		[[ $(bdus-info "$device" --queued-now --with-driver-now) != $'0\n0' ]] ||
+			continue
+		bdus info "$device"
+		found=0
+	done
+	for task in $(pgrep udev); do
+		grep -q '^State:.D' "/proc/$task/status" 2> /dev/null || continue
+		cat "/proc/$task/comm" "/proc/$task/stack" || :
+		found=0
+	done
+	return "$found"
 }
 
 # needs_partitions: skips the case where the kernel cannot read any usual table.
