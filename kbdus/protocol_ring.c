@@ -107,11 +107,15 @@ static unsigned int batch_submit(const struct batch *batch)
 	return submitted;
 }
 
-/* One thread for each request, as far as there are any that wait. */
+/* One thread for each request, as far as there are any that wait and are wanted. */
 static void ring_wake(struct kbdus_ring *ring, unsigned int count)
 {
-	/* Orders what was published before looking for who sleeps. */
-	if (count && wq_has_sleeper(&ring->inv->wait))
+	if (!count)
+		return;
+	/* Orders what was published before looking for who sleeps, or says he will. */
+	smp_mb();
+	count = kbdus_ring_count_wanted(ring, count);
+	if (count && waitqueue_active(&ring->inv->wait))
 		wake_up_nr(&ring->inv->wait, count);
 }
 
@@ -284,6 +288,9 @@ static void ring_watch(struct work_struct *work)
 	struct reaped reaped = { 0 };
 
 	ring_reap_all(ring, &reaped);
+	/* Those who were going to look have not. */
+	if (kbdus_ring_has_request(ring))
+		wake_up(&ring->inv->wait);
 	spin_lock(&ring->lock);
 	kbdus_ring_end_watch(ring, reaped.answered);
 	spin_unlock(&ring->lock);
@@ -378,8 +385,12 @@ static long ring_enter(struct kbdus_ring *ring, unsigned long argument)
 
 	if (channel >= ring->channel_count)
 		return -EINVAL;
+	/* What clients ask for once they have their answers is not for others: this
+	 * thread looks before it sleeps. */
+	atomic_inc(&ring->looking);
 	ring_reap(ring, array_index_nospec(channel, ring->channel_count),
 		  &reaped);
+	atomic_dec(&ring->looking);
 	if (reaped.bad)
 		return -EINVAL;
 	return argument & KBDUSRING_ENTER_WAIT ? ring_wait(ring) :

@@ -436,14 +436,15 @@ void kbdus_ring_begin_watch(struct kbdus_ring *ring)
  * @ring: the ring, locked
  * @has_found: whether it found a reply
  *
- * It looks again if anything is lent: soon if that was worth while, else less and
- * less often.
+ * It looks again if anything is lent: soon if that was worth while, or if nobody may be
+ * woken up otherwise, else less and less often.
  */
 void kbdus_ring_end_watch(struct kbdus_ring *ring, bool has_found)
 {
 	ring->watch_interval =
-		has_found ? SHORTEST_WATCH :
-			    min_t(unsigned long, 2 * ring->watch_interval,
-				  LONGEST_WATCH);
+		has_found || READ_ONCE(ring->driver->attentive) ?
+			SHORTEST_WATCH :
+			min_t(unsigned long, 2 * ring->watch_interval,
+			      LONGEST_WATCH);
 	kbdus_ring_begin_watch(ring);
 }

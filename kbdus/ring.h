@@ -2,6 +2,7 @@
 #ifndef KBDUS_RING_H
 #define KBDUS_RING_H
 
+#include <linux/atomic.h>
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
 
@@ -67,6 +68,8 @@ struct kbdus_loan {
  * @entry_count: of all rings, a power of two; also the number of ids
  * @channel_count: of completion rings
  * @page_count: of @payload
+ * @looking: threads of the driver that are in here and look for requests before they
+ *	sleep
  * @lock: guards everything below
  * @is_closed: takes nothing any more
  * @is_starved: requests wait because there was no id or payload memory for them
@@ -95,6 +98,7 @@ struct kbdus_ring {
 	u32 entry_count;
 	u32 channel_count;
 	u32 page_count;
+	atomic_t looking;
 
 	spinlock_t lock;
 	bool is_closed;
@@ -168,6 +172,28 @@ static inline void *kbdus_ring_payload(const struct kbdus_ring *ring, u32 id,
 static inline bool kbdus_ring_has_request(const struct kbdus_ring *ring)
 {
 	return READ_ONCE(ring->driver->head) != READ_ONCE(ring->tail);
+}
+
+/**
+ * kbdus_ring_count_wanted() - how many threads should come for new requests
+ * @ring: the ring
+ * @count: requests that were published since
+ *
+ * Context: any; needs no lock, but a full barrier behind what was published. If the
+ * driver lies it is its own requests that wait, until the watch looks.
+ *
+ * Return: how many should be woken up, of those that wait.
+ */
+static inline u32 kbdus_ring_count_wanted(const struct kbdus_ring *ring,
+					  u32 count)
+{
+	u32 attentive = READ_ONCE(ring->driver->attentive) +
+			atomic_read(&ring->looking);
+	u32 untaken = READ_ONCE(ring->tail) - READ_ONCE(ring->driver->head);
+
+	if (!attentive)
+		return count;
+	return untaken / KBDUSRING_ATTENTION >= attentive ? 1 : 0;
 }
 
 #endif

@@ -140,6 +140,15 @@ static bool set_queue_depth(const char *value, struct driver_run *run)
 	return parse_positive_u32(value, false, &run->attrs.queue_depth);
 }
 
+static bool set_spin_time(const char *value, struct driver_run *run)
+{
+	if (strcmp(value, "no") == 0) {
+		run->attrs.spin_time_us = BDUS_NO_SPINNING;
+		return true;
+	}
+	return parse_positive_u32(value, false, &run->attrs.spin_time_us);
+}
+
 static bool set_recoverable(const char *value, struct driver_run *run)
 {
 	return driver_parse_bool(value, &run->attrs.recoverable);
@@ -185,6 +194,8 @@ static const struct driver_option common_options[] = {
 	{ "concurrency", "N", "requests to serve at a time", set_concurrency },
 	{ "queue-depth", "N", "requests that the device takes at a time, up to 256",
 	  set_queue_depth },
+	{ "spin-time", "US|no", "how long a thread looks for requests before it sleeps",
+	  set_spin_time },
 	{ "recoverable", "yes|no", "keep the device when the driver ends",
 	  set_recoverable },
 	{ "partitions", "yes|no", "look for partitions (default: yes)",

@@ -1002,8 +1002,13 @@ struct kbdusring_submission {
 struct kbdusring_driver {
 	/** @brief Counts the requests that were taken out. */
 	__u32 head;
+	/** @brief Counts the threads that will soon look for requests, because they
+	 *  are looking all the time, or because they are busy with one that does not
+	 *  take long. No more than that need not be true: see
+	 *  #KBDUSRING_IOCTL_ENTER. */
+	__u32 attentive;
 	/** @brief Not looked at. */
-	__u8 reserved[60];
+	__u8 reserved[56];
 };
 
 /** @brief Beginning of a completion ring, written by the driver; 64 bytes. */
@@ -1023,6 +1028,10 @@ struct kbdusring_reply {
 	/** @brief Must be zero. */
 	__u32 reserved;
 };
+
+/** @brief So many requests may wait for each thread that is attentive, see
+ *  kbdusring_driver::attentive, before others are woken up. */
+#define KBDUSRING_ATTENTION 16
 
 /** @brief Flag of KBDUSRING_IOCTL_ENTER: wait until there is something to do. */
 #define KBDUSRING_ENTER_WAIT (1u << 16)
@@ -1046,7 +1055,9 @@ struct kbdusring_reply {
  * With #KBDUSRING_ENTER_WAIT the call returns when there is a notification, which is
  * told by its result, or when there are requests that nobody has taken, which is
  * #KBDUSRING_ENTERED_REQUESTS. Of several threads that wait, one is woken up for each
- * new request; one that comes too late and finds none enters again. A notification is
+ * new request, or none as long as kbdusring_driver::attentive says that others will do
+ * it in time; if they do not, one is woken up after a while (tens of milliseconds). One
+ * that comes too late and finds none enters again. A notification is
  * given to one thread, TERMINATE to each; a thread that was given that takes nothing
  * any more. Without the flag the call does not wait, and its result is
  * #KBDUSRING_ENTERED_REQUESTS.

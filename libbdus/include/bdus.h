@@ -341,6 +341,10 @@ struct bdus_ops {
 /** @brief Value of bdus_attrs::orphan_timeout_ms: wait for ever.
  *  @since 0.1.3 */
 #define BDUS_ORPHAN_TIMEOUT_FOREVER 0xffffffffu
+
+/** @brief Value of bdus_attrs::spin_time_us: sleep at once.
+ *  @since 0.1.3 */
+#define BDUS_NO_SPINNING 0xffffffffu
 #endif
 
 /**
@@ -442,6 +446,16 @@ struct bdus_attrs {
 	 *  bdus_rerun().
 	 *  @since 0.1.3 */
 	uint32_t queue_depth;
+
+	/** @brief Microseconds for which a thread at most looks for the next request
+	 *  before it sleeps, over the protocol `ring`: clients whose requests come one
+	 *  after the other are served several times faster then, at the expense of a
+	 *  processor that would have been idle. One thread looks at a time, and none
+	 *  whose waits have not been that short of late, or where there is one
+	 *  processor only. 0 stands for 50, #BDUS_NO_SPINNING for not at all; more
+	 *  than 10000 is adjusted to that.
+	 *  @since 0.1.3 */
+	uint32_t spin_time_us;
 #endif
 };
 

@@ -121,6 +121,8 @@ struct libbdus_session {
 	bool is_depth_wanted;
 	/* How long attach() waits for the present driver; 0: the default. */
 	uint32_t leave_timeout_ms;
+	/* As in the attributes. */
+	uint32_t spin_time_us;
 	/* Whether it waits for a device that is not yet available. */
 	bool wait_until_available;
 	/* The protocol's: what the workers share. */
@@ -334,6 +336,19 @@ struct libbdus_pace {
 void libbdus_pace_init(struct libbdus_pace *pace, uint32_t room);
 void libbdus_pace_begin(struct libbdus_pace *pace);
 void libbdus_pace_end(struct libbdus_pace *pace, uint32_t requests);
+
+/* ---- spin.c: how long to look for a request before sleeping ---- */
+
+/* Of one worker. */
+struct libbdus_spin {
+	/* For the next wait, and ever; 0 for not at all. */
+	uint64_t budget_ns;
+	uint64_t longest_ns;
+};
+
+uint64_t libbdus_spin_longest(uint32_t spin_time_us);
+void libbdus_spin_init(struct libbdus_spin *spin, uint64_t longest_ns);
+void libbdus_spin_learn(struct libbdus_spin *spin, uint64_t waited_ns);
 
 /* ---- worker.c: the threads that serve ---- */
 

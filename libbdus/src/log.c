@@ -120,6 +120,7 @@ void libbdus_log_attrs(const struct bdus_attrs *before,
 	NUMBER(leave_timeout_ms);
 	BOOLEAN(wait_until_available);
 	NUMBER(queue_depth);
+	NUMBER(spin_time_us);
 #undef BOOLEAN
 #undef NUMBER
 }

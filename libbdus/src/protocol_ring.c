@@ -36,19 +36,24 @@ struct rings {
 	/* Turns a counter into an index, in the ring of requests and in those of
 	 * replies. */
 	uint32_t mask;
+	/* Whether a worker looks all the time, before it sleeps. One is enough. */
+	bool has_spinner;
 };
 
 /* The place of one worker. What it writes to is in nobody else's cache line. */
 struct channel {
-	const struct rings *rings;
+	struct rings *rings;
 	struct kbdusring_completion *completion;
 	struct kbdusring_reply *replies;
 	uint32_t index;
 	/* The call was made once. */
 	bool has_entered;
+	/* Counted among those who will soon look for requests. */
+	bool is_attentive;
 	/* Replies that the module was not told to look at. */
 	uint32_t waiting;
 	struct libbdus_pace pace;
+	struct libbdus_spin spin;
 } __attribute__((aligned(CACHE_LINE)));
 
 /* A part of the shared memory. */
@@ -120,7 +125,8 @@ static void set_rings(struct mapping *mapping,
 }
 
 static void set_channels(struct mapping *mapping,
-			 const struct kbdus_protocol_config *config)
+			 const struct kbdus_protocol_config *config,
+			 uint64_t longest_spin_ns)
 {
 	char *memory = mapping->of_driver.memory +
 		       (config->channel_offset - config->driver_offset);
@@ -134,6 +140,7 @@ static void set_channels(struct mapping *mapping,
 		channel->replies = (void *)(channel->completion + 1);
 		channel->index = i;
 		libbdus_pace_init(&channel->pace, config->entry_count);
+		libbdus_spin_init(&channel->spin, longest_spin_ns);
 	}
 }
 
@@ -191,7 +198,8 @@ static int ring_begin(struct libbdus_session *session,
 	}
 
 	set_rings(mapping, config);
-	set_channels(mapping, config);
+	set_channels(mapping, config,
+		     libbdus_spin_longest(session->spin_time_us));
 	return 0;
 }
 
@@ -279,27 +287,118 @@ static void put(struct channel *channel, const struct kbdusring_reply *reply)
 	++channel->waiting;
 }
 
-/*
- * Have the module look at the replies and wait. Returns what the call says: a signal
- * can only interrupt the waiting, and replies that were looked at are not looked at
- * again, so the call is simply repeated.
- */
-static int enter(const struct libbdus_session *session, struct channel *channel)
+/* Have the module look at the replies, and do what the flags say. Repeats what a signal
+ * interrupts, which can only be the waiting: replies are not looked at twice. */
+static int enter(const struct libbdus_session *session, struct channel *channel,
+		 unsigned long flags)
 {
-	const unsigned long argument = channel->index | KBDUSRING_ENTER_WAIT;
 	int ret;
 
 	libbdus_pace_end(&channel->pace, channel->waiting);
 	channel->waiting = 0;
 
 	do {
-		ret = ioctl(session->fd, KBDUSRING_IOCTL_ENTER, argument);
+		ret = ioctl(session->fd, KBDUSRING_IOCTL_ENTER,
+			    channel->index | flags);
 	} while (ret < 0 && errno == EINTR);
 
 	if (ret < 0) {
 		return libbdus_error_with_errno(errno,
 			"Failed to exchange replies for requests");
 	}
+	return ret;
+}
+
+/* ---- waiting ---- */
+
+/* Say whether this worker will soon look for requests. Where it says no, it looks once
+ * more before it sleeps. */
+static void set_attentive(struct channel *channel, bool is_attentive)
+{
+	uint32_t *const count = &channel->rings->driver->attentive;
+
+	if (channel->is_attentive == is_attentive)
+		return;
+	channel->is_attentive = is_attentive;
+	__atomic_fetch_add(count, is_attentive ? 1 : (uint32_t)-1,
+			   __ATOMIC_SEQ_CST);
+}
+
+/* How often to look before the clock is looked at. */
+#define LOOKS 64
+
+static void relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#else
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+#endif
+}
+
+/* Look for requests until the time is over. Whether there was one. */
+static bool look_until(const struct rings *rings, uint64_t end_ns,
+		       struct kbdusring_request *taken)
+{
+	do {
+		for (int i = 0; i < LOOKS; ++i) {
+			if (take(rings, taken))
+				return true;
+			relax();
+		}
+	} while (libbdus_now_ns() < end_ns);
+	return false;
+}
+
+/*
+ * Look for a request for as long as is worth while; all replies have been looked at.
+ * Whether there was one.
+ */
+static bool spin(struct channel *channel, uint64_t began_at,
+		 struct kbdusring_request *taken)
+{
+	struct rings *rings = channel->rings;
+	bool has_found;
+
+	if (__atomic_exchange_n(&rings->has_spinner, true, __ATOMIC_ACQUIRE))
+		return false;
+	set_attentive(channel, true);
+	has_found = look_until(rings, began_at + channel->spin.budget_ns, taken);
+	__atomic_store_n(&rings->has_spinner, false, __ATOMIC_RELEASE);
+	return has_found;
+}
+
+/*
+ * Have the module look at the replies, then wait for something to do, without sleeping
+ * if it comes soon. Sets *has_taken if that is a request, which need not be so: those
+ * that the call tells of may be gone when it has returned. Returns what the call says.
+ */
+static int await(const struct libbdus_session *session, struct channel *channel,
+		 struct kbdusring_request *taken, bool *has_taken)
+{
+	struct libbdus_spin *const wait = &channel->spin;
+	const bool may_spin = wait->budget_ns && channel->has_entered;
+	uint64_t began_at;
+	int ret;
+
+	*has_taken = false;
+	if (may_spin && channel->waiting > 0) {
+		ret = enter(session, channel, 0);
+		if (ret < 0)
+			return ret;
+	}
+
+	began_at = wait->longest_ns ? libbdus_now_ns() : 0;
+	if (may_spin)
+		*has_taken = spin(channel, began_at, taken);
+	if (*has_taken)
+		return KBDUSRING_ENTERED_REQUESTS;
+
+	set_attentive(channel, false);
+	channel->has_entered = true;
+	ret = enter(session, channel, KBDUSRING_ENTER_WAIT);
+	if (wait->longest_ns)
+		libbdus_spin_learn(wait, libbdus_now_ns() - began_at);
 	return ret;
 }
 
@@ -340,10 +439,39 @@ static void set_request(struct libbdus_request *request,
 	};
 }
 
+/* Whether callbacks take so little that others need not be woken up for what comes
+ * meanwhile. */
+static bool is_quick(const struct channel *channel)
+{
+	return channel->pace.limit > 1;
+}
+
 /*
- * Notifications come before requests, and only the call tells of them: so it is made
- * once whatever there is.
+ * Get the next request, or else a notification, which the result is. Notifications come
+ * before requests, and only the call tells of them: so it is made once whatever there
+ * is, and after some replies at the latest.
  */
+static int next(const struct libbdus_session *session, struct channel *channel,
+		struct kbdusring_request *taken)
+{
+	bool has_taken = channel->has_entered &&
+			 channel->waiting < channel->pace.limit &&
+			 take(channel->rings, taken);
+	int ret;
+
+	while (!has_taken) {
+		ret = await(session, channel, taken, &has_taken);
+		if (ret != KBDUSRING_ENTERED_REQUESTS)
+			return ret;
+		libbdus_pace_begin(&channel->pace);
+		if (!has_taken)
+			has_taken = take(channel->rings, taken);
+	}
+
+	set_attentive(channel, is_quick(channel));
+	return KBDUSRING_ENTERED_REQUESTS;
+}
+
 static int ring_exchange(const struct libbdus_session *session, void *data,
 			 struct libbdus_request *request, int error)
 {
@@ -358,18 +486,11 @@ static int ring_exchange(const struct libbdus_session *session, void *data,
 		});
 	}
 
-	/* Requests that the call tells of may be gone when it has returned. */
-	while (!channel->has_entered ||
-	       channel->waiting >= channel->pace.limit ||
-	       !take(channel->rings, &taken)) {
-		channel->has_entered = true;
-		ret = enter(session, channel);
-		if (ret < 0)
-			return ret;
-		if (ret != KBDUSRING_ENTERED_REQUESTS)
-			return set_notification(request, ret);
-		libbdus_pace_begin(&channel->pace);
-	}
+	ret = next(session, channel, &taken);
+	if (ret < 0)
+		return ret;
+	if (ret != KBDUSRING_ENTERED_REQUESTS)
+		return set_notification(request, ret);
 
 	set_request(request, channel->rings, &taken);
 	return 0;
@@ -377,6 +498,7 @@ static int ring_exchange(const struct libbdus_session *session, void *data,
 
 const struct libbdus_protocol libbdus_protocol_ring = {
 	.name = KBDUSRING_PROTOCOL_NAME,
+	.least_depth = 64,
 	.prepare = ring_prepare,
 	.begin = ring_begin,
 	.end = ring_end,

@@ -343,6 +343,7 @@ int libbdus_run(const struct libbdus_backend *backend,
 
 	session.is_depth_wanted = attrs.queue_depth;
 	session.leave_timeout_ms = attrs.leave_timeout_ms;
+	session.spin_time_us = attrs.spin_time_us;
 	session.wait_until_available = attrs.wait_until_available;
 
 	if (args->is_rerun) {

@@ -66,6 +66,7 @@ int fake_ring_set_up(void **state)
 
 	memset(&fake_ring, 0, sizeof(fake_ring));
 	session->fd = memfd_create("ring", 0);
+	session->spin_time_us = BDUS_NO_SPINNING;
 	if (ftruncate(session->fd, FILE_SIZE))
 		return -1;
 	fake_ring.memory = mmap(NULL, FILE_SIZE, PROT_READ | PROT_WRITE,

@@ -45,6 +45,7 @@ static void test_attrs(void **state)
 	assert_offset(bdus_attrs, leave_timeout_ms, 48);
 	assert_offset(bdus_attrs, wait_until_available, 52);
 	assert_offset(bdus_attrs, queue_depth, 56);
+	assert_offset(bdus_attrs, spin_time_us, 60);
 }
 
 static void test_ops(void **state)

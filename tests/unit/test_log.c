@@ -232,6 +232,7 @@ static void test_list_of_attributes(void **state)
 		{ "leave_timeout_ms", "0" },
 		{ "wait_until_available", "false" },
 		{ "queue_depth", "0" },
+		{ "spin_time_us", "0" },
 	};
 	char *line = text;
 
