@@ -11,16 +11,19 @@ from pathlib import Path
 SUBJECTS = Path(__file__).parent / "subjects"
 
 
+def environment_of(subject):
+    """Of whatever serves it."""
+    own = dict(each.split("=", 1) for each in subject["environment"].split())
+    return {**os.environ, "BDUS_PROTOCOL": subject["protocol"], **own}
+
+
 class Device:
     """A subject that is there between up() and down()."""
 
     def __init__(self, number, subject):
         self.subject = subject
         self.environment = {
-            **os.environ,
-            **dict(each.split("=", 1)
-                   for each in subject["environment"].split()),
-            "BDUS_PROTOCOL": subject["protocol"],
+            **environment_of(subject),
             "BENCH_NODE": subject["node"],
             "BENCH_SETTINGS": subject["settings"],
             # Of what a script has to remember; several devices can have one script.

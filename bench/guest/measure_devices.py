@@ -10,7 +10,7 @@ device are ended before.
 import subprocess
 from pathlib import Path
 
-from device import context_switches, say
+from device import context_switches, environment_of, say
 
 PROGRAM = "/bdus/out/bench/devices"
 INSTRUCTIONS_PER_NANOSECOND = 0.5  # see lib/results.py
@@ -46,9 +46,7 @@ class Maker:
         self.subject, self.count = subject, count
         self.process = subprocess.Popen(
             [PROGRAM, subject["name"], str(count)], text=True,
-            env={"PATH": "/bdus/out/bin:/usr/bin",
-                 "LD_LIBRARY_PATH": "/bdus/out/lib",
-                 "BDUS_PROTOCOL": subject["protocol"]},
+            env=environment_of(subject),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.wait()
 
@@ -64,8 +62,7 @@ class Maker:
             after = memory()
             created |= {
                 f"{name}_per_device":
-                (before[field] - after[field] if name == "memory" else
-                 after[field] - before[field]) * 1024 / self.count
+                abs(after[field] - before[field]) * 1024 / self.count
                 for name, field in MEMORY.items()}
         destroyed = self.stage()
         self.process.communicate("\n")

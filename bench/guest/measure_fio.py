@@ -22,15 +22,18 @@ WRITES_PER_SYNC = 64
 
 def run(part, subjects):
     with all_up(subjects) as devices:
+        sizes = set()
         for workload in part["workloads"]:
-            measure_all([device for device in devices
-                         if device.takes(workload)], workload, part)
+            able = [device for device in devices if device.takes(workload)]
+            if workload["block_size"] not in sizes:
+                # Buffers are touched for the first time, and so on.
+                for device in able:
+                    fio(device, workload, 0.05)
+            sizes.add(workload["block_size"])
+            measure_all(able, workload, part)
 
 
 def measure_all(devices, workload, part):
-    # Buffers are touched for the first time, and so on.
-    for device in devices:
-        fio(device, workload, 0.05)
     for number in range(part["rounds"]):
         for device in devices:
             measure(device, workload, number, part["seconds"])
@@ -64,7 +67,7 @@ def fio(device, workload, seconds):
         ["fio", "--name=bench", f"--filename={device.node}",
          f"--rw={workload['name']}", f"--bs={workload['block_size']}",
          f"--iodepth={workload['depth']}", f"--numjobs={workload['jobs']}",
-         "--group_reporting", "--norandommap", "--time_based",
+         "--thread", "--group_reporting", "--norandommap", "--time_based",
          f"--runtime={seconds * 1000:.0f}ms", "--output-format=json",
          *way(workload), *device.subject["fio"].split()],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)

@@ -180,11 +180,14 @@ NULLS = tuple(each for each in SUBJECTS
               each.name in ("null_blk", "ublk_null"))
 MAKERS = (
     Subject("configfs", "null_blk by configfs"),
-    Subject("module", "kbdus, mmap", "mmap"),
-    Subject("module", "kbdus, ring", "ring"),
-    Subject("library", "with library, mmap", "mmap"),
-    Subject("library", "with library, ring", "ring"),
-    Subject("command", "with bdus run, ring", "ring"),
+    Subject("module", "mmap, module", "mmap"),
+    Subject("module", "ring, module", "ring"),
+    Subject("library", "mmap, library", "mmap"),
+    Subject("library", "ring, library", "ring"),
+    # Otherwise each driver locks all memory of the process, which has all of them.
+    Subject("library", "ring, not locked", "ring",
+            environment="BDUS_NO_MEMORY_LOCK=1"),
+    Subject("command", "ring, bdus run", "ring"),
 )
 
 PLANS = {
@@ -211,8 +214,10 @@ PLANS = {
              title="Over an imitated NVMe disk"),
         over(NVME, "Over an imitated NVMe disk", direct((1, 16)),
              seconds=0.4, seconds_counting=0.2),
-        over(SATA, "Over an imitated SATA disk", direct((1, 16)),
-             seconds=0.4, seconds_counting=0.2),
+        over(SATA, "Over an imitated SATA disk",
+             direct((1, 16), (4 * KIB,), ("randread", "randwrite")) +
+             direct((1, 16), (128 * KIB,), ("read", "write")),
+             seconds=0.4, seconds_counting=0),
         over(BRD, "Over brd", direct((1, 16)),
              seconds=0.4, seconds_counting=0.2),
     ],
@@ -230,7 +235,8 @@ PLANS = {
     ],
     "growth": [
         Part(INSTRUCTIONS, DEVICES, subjects=MAKERS,
-             reference=MAKERS[0].label, what="devices"),
+             reference=MAKERS[0].label, what="devices",
+             title="Making devices"),
         Part(INSTRUCTIONS,
              tuple(Workload("randread", 4 * KIB, depth)
                    for depth in (1, 2, 4, 8, 16, 32, 64, 128, 256)),

@@ -75,12 +75,13 @@ class Samples:
         rounds = values.get("iops", [])
         more = {
             "label": subject.label, "table": self.part.title,
-            "is_cached": workload.is_cached, "count": workload.count,
+            "is_cached": workload.is_cached, "count": workload.count or None,
             "rounds": len(values.get("round", [])),
             "iops_lowest": round(min(rounds), 1) if rounds else None,
             "iops_highest": round(max(rounds), 1) if rounds else None,
             **{name: median(name) for name in MORE
                if name.endswith("_per_device")},
         }
-        record |= {name: more[name] for name in MORE if more[name]}
+        record |= {name: more[name] for name in MORE
+                   if more[name] not in (None, False, "")}
         return Result(self.part, subject, workload, record, rounds)

@@ -120,9 +120,8 @@ def calls(part):
 
 def devices(part):
     return [
-        # That of 0.5 instructions per nanosecond, as the clock has it.
-        ("Milliseconds of processor time per {} at 500 million instructions per second",
-         field("instructions_per_request", "{:.2f}", 2e-6)),
+        ("Instructions per {}, of all processes and the kernel",
+         field("instructions_per_request", "{:,}")),
         (f"Instructions per {{}} beyond {part.reference}", beyond),
         SWITCHES,
         ("KiB of memory per idle {}: what is less available",
