@@ -16,8 +16,9 @@ PROGRAM = "/bdus/out/bench/devices"
 INSTRUCTIONS_PER_NANOSECOND = 0.5  # see lib/results.py
 # Memory is looked at where there are enough devices to see it.
 LEAST_FOR_MEMORY = 100
-MEMORY = {"memory": "MemAvailable", "slab": "Slab", "vmalloc": "VmallocUsed",
-          "per_processor": "Percpu"}
+# Fields of /proc/meminfo, and whether they grow or shrink.
+MEMORY = {"memory": ("MemAvailable", -1), "slab": ("Slab", 1),
+          "vmalloc": ("VmallocUsed", 1), "per_processor": ("Percpu", 1)}
 
 
 def run(part, subjects):
@@ -62,8 +63,8 @@ class Maker:
             after = memory()
             created |= {
                 f"{name}_per_device":
-                abs(after[field] - before[field]) * 1024 / self.count
-                for name, field in MEMORY.items()}
+                sign * (after[field] - before[field]) * 1024 / self.count
+                for name, (field, sign) in MEMORY.items()}
         destroyed = self.stage()
         self.process.communicate("\n")
         return created, destroyed
