@@ -160,7 +160,7 @@ def over(device, title, workloads, **settings):
                 reference=device.label, title=title)
 
 
-FILES = tuple(Workload(name, 4 * KIB, count=2000)
+FILES = tuple(Workload(name, 4 * KIB, count=1000)
               for name in ("create", "read", "delete"))
 DEVICES = tuple(Workload(name, count=count) for count in (1, 10, 100, 1000)
                 for name in ("create", "destroy"))
