@@ -215,7 +215,7 @@ PLANS = {
              subjects=stack(BRD), reference=BRD.label, title="Over brd"),
         Part(RATES, direct((1, 16), (4 * KIB,)), 1, 0.5, 0,
              subjects=stack(NVME), reference=NVME.label, is_exact=True,
-             title="Over an imitated NVMe disk"),
+             title="Over an imitated NVMe disk, exact clock"),
         over(NVME, "Over an imitated NVMe disk", direct((1, 16)),
              seconds=0.4, seconds_counting=0.2),
         over(SATA, "Over an imitated SATA disk",

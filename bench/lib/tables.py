@@ -17,6 +17,7 @@ def render(results):
         chosen = [result for result in results if result.part == part]
         for title, cell in columns(part):
             tables.append(table(title, chosen, cell))
+    tables = [each for each in tables if each]
     return "\n\n".join(tables) + "\n"
 
 
@@ -100,7 +101,7 @@ def instructions(part):
 
 def rates(part):
     things = "Files" if part.what == "files" else "Requests"
-    which = "one processor and an exact clock" if part.is_exact else "two processors"
+    which = "one processor" if part.is_exact else "two processors"
     title = f"{things} per second, {which}"
     if part.rounds == 1:
         found = [(title, rate)]
@@ -136,6 +137,7 @@ def devices(part):
 
 
 def table(title, results, cell):
+    """None if nothing of it was measured."""
     subjects = list(dict.fromkeys(result.subject for result in results))
     workloads = list(dict.fromkeys(result.workload for result in results))
     rows = [["", *(subject.label for subject in subjects)]]
@@ -148,7 +150,7 @@ def table(title, results, cell):
                  for subject in subjects]
         if set(cells) != {"-"}:
             rows.append([workload.label, *cells])
-    return f"{title}:\n\n{simple_table(rows)}"
+    return f"{title}:\n\n{simple_table(rows)}" if rows[1:] else None
 
 
 def simple_table(rows):
