@@ -2,7 +2,8 @@
 #
 # What the ways to have a block device cost, side by side.
 
-## bench         drivers over each protocol beside their peers; BENCH=quick for less
+## bench         drivers over each protocol beside their peers; BENCH=quick for less,
+##               passthrough, cached, files, growth for others, all for everything
 BENCH		?= full
 
 # The peer that Debian has no package of.
@@ -13,6 +14,16 @@ endif
 $(O)/bench/ublk-null: bench/guest/ublk_null.c mk/bench.mk
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -o $@ $< $(shell pkg-config --libs liburing)
+
+user: $(O)/bench/files $(O)/bench/devices
+
+$(O)/bench/files: bench/guest/files.c mk/bench.mk
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -o $@ $<
+
+$(O)/bench/devices: bench/guest/devices.c mk/bench.mk | $(O)/lib/libbdus.so
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -o $@ $< -L$(O)/lib -lbdus
 
 .PHONY: bench
 bench:

@@ -4,7 +4,7 @@
  * ublk_null.c: a ublk server that does nothing, as small as it can be: what the
  * kernel's half costs, and no more than that of user space.
  *
- *     ublk-null QUEUES
+ *     ublk-null QUEUES [DEPTH]
  *
  * Prints the path of its node when that is there, and serves until it is killed. As
  * ublk's own example of that name it takes all requests that have completed, answers
@@ -24,13 +24,13 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define DEPTH 128
 #define PAYLOAD_SIZE (512 << 10)
 #define SIZE (256 << 20)
 
 #define COMMAND(number) _IOWR('u', number, struct ublksrv_ctrl_cmd)
 #define IO_COMMAND(number) _IOWR('u', number, struct ublksrv_io_cmd)
 
+static uint16_t depth = 128; /* of each queue */
 static int control_fd, char_fd;
 static unsigned int number;
 
@@ -107,18 +107,18 @@ static void *serve(void *argument)
 	unsigned int head, count;
 	char *payloads;
 
-	check(io_uring_queue_init_params(DEPTH, &ring, &params), "io_uring");
+	check(io_uring_queue_init_params(depth, &ring, &params), "io_uring");
 	check(io_uring_register_files(&ring, &char_fd, 1), "a file");
 	io_uring_register_ring_fd(&ring);
-	requests = mmap(NULL, DEPTH * sizeof(*requests), PROT_READ, MAP_SHARED,
+	requests = mmap(NULL, depth * sizeof(*requests), PROT_READ, MAP_SHARED,
 			char_fd, (off_t)(queue * stride));
-	payloads = mmap(NULL, (size_t)DEPTH * PAYLOAD_SIZE,
+	payloads = mmap(NULL, (size_t)depth * PAYLOAD_SIZE,
 			PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
 			0);
 	if (requests == MAP_FAILED || payloads == MAP_FAILED)
 		check(-ENOMEM, "memory");
 
-	for (uint16_t tag = 0; tag < DEPTH; ++tag)
+	for (uint16_t tag = 0; tag < depth; ++tag)
 		add_command(&ring, UBLK_IO_FETCH_REQ, queue, tag, 0, payloads);
 	for (;;) {
 		io_uring_submit_and_wait(&ring, 1);
@@ -143,7 +143,7 @@ static void make_device(uint16_t queues)
 {
 	struct ublksrv_ctrl_dev_info info = {
 		.nr_hw_queues = queues,
-		.queue_depth = DEPTH,
+		.queue_depth = depth,
 		.max_io_buf_bytes = PAYLOAD_SIZE,
 		.dev_id = UINT32_MAX,
 	};
@@ -175,6 +175,8 @@ int main(int argc, char **argv)
 	const int queues = argc > 1 ? atoi(argv[1]) : 1;
 	pthread_t thread;
 
+	if (argc > 2)
+		depth = (uint16_t)atoi(argv[2]);
 	control_fd = open("/dev/ublk-control", O_RDWR);
 	check(control_fd < 0 ? -errno : 0, "/dev/ublk-control");
 	make_device((uint16_t)queues);

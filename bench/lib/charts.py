@@ -25,7 +25,8 @@ def draw(results):
     """All charts of some results: name -> SVG."""
     charts = {}
     for name, mode, is_large, title, value, low_high in CHARTS:
-        chosen = [each for each in results if each.mode == mode and
+        chosen = [each for each in results
+                  if each.part.is_drawn and each.mode == mode and
                   (each.workload.block_size > 4096) == is_large]
         if chosen:
             bars = [(each.workload.label, each.subject.label, value(each),
@@ -43,7 +44,7 @@ def iops(result):
 
 
 def iops_spread(result):
-    return result.iops[0], result.iops[-1]
+    return min(result.rounds), max(result.rounds)
 
 
 def megabytes(result):

@@ -42,11 +42,11 @@ class Machines:
                                     Path(self.directory.name), say)
         self.release = self.shape.image.release
 
-    def run(self, part, subjects):
-        """Runs a part on some subjects; yields what was measured, one by
-        one: dicts as guest/measure makes them."""
+    def run(self, part):
+        """Runs a part; yields what was measured, one by one: dicts as
+        guest/measure makes them."""
         shape = self.shape
-        if part.mode == plan.INSTRUCTIONS:
+        if part.is_exact or part.mode == plan.INSTRUCTIONS:
             shape = dataclasses.replace(shape, icount=True, cpus=1)
         logs = runner.new_log_directory(self.bench.top / "build/vm/logs",
                                         self.bench.name)
@@ -55,15 +55,14 @@ class Machines:
             guest = machine.Machine(shape, log)
             try:
                 guest.wait_ready()
-                yield from self._measure(guest, part, subjects)
+                yield from self._measure(guest, part)
             except machine.MachineError as error:
                 raise BenchError(f"the machine {error}; see {log}") from None
             finally:
                 guest.kill()
 
-    def _measure(self, guest, part, subjects):
-        order = {"subjects": [dataclasses.asdict(each) for each in subjects],
-                 "part": dataclasses.asdict(part)}
+    def _measure(self, guest, part):
+        order = {"part": dataclasses.asdict(part)}
         environment = {
             "HOME": "/root", "LC_ALL": "C.UTF-8",
             **self.bench.environment(guest.shape, self.options),
