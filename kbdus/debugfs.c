@@ -131,7 +131,7 @@ static void request_read(struct kbdus_inverter *inv,
 	spin_lock(&inv->lock);
 	*line = (struct request_line){ .state = slot->state };
 	if (slot->state != KBDUS_REQUEST_FREE) {
-		line->type = kbdus_disk_request_type(slot->rq);
+		line->type = slot->type;
 		line->queue = slot->rq->mq_hctx->queue_num;
 		line->length = kbdus_disk_request_length(slot->rq);
 		line->offset = kbdus_disk_request_offset(slot->rq);

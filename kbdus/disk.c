@@ -105,6 +105,21 @@ void kbdus_disk_end_request(struct request *rq, blk_status_t status, int error)
 	blk_mq_end_request(rq, status);
 }
 
+/**
+ * kbdus_disk_end_later() - has a request end together with others, which costs less
+ * @rq: the request, which nobody else can see any more
+ * @status: how, unless it is a client's ioctl
+ * @batch: the others; if it has a function to complete it, that is to be called
+ *
+ * Return: false if it is one that must be ended by itself, see above.
+ */
+bool kbdus_disk_end_later(struct request *rq, blk_status_t status,
+			  struct io_comp_batch *batch)
+{
+	return status == BLK_STS_OK && !blk_rq_is_passthrough(rq) &&
+	       blk_mq_add_to_batch(rq, batch, false, blk_mq_end_request_batch);
+}
+
 static blk_status_t disk_queue_rq(struct blk_mq_hw_ctx *hctx,
 				  const struct blk_mq_queue_data *bd)
 {
@@ -114,7 +129,7 @@ static blk_status_t disk_queue_rq(struct blk_mq_hw_ctx *hctx,
 	blk_status_t status = BLK_STS_NOTSUPP;
 
 	if (device->config.operations & BIT(type))
-		status = kbdus_inverter_put(inv, bd->rq);
+		status = kbdus_inverter_put(inv, bd->rq, type);
 	if (bd->last)
 		kbdus_inverter_push(inv);
 	return status;

@@ -18,5 +18,7 @@ enum kbdus_request_type kbdus_disk_request_type(struct request *rq);
 u64 kbdus_disk_request_offset(struct request *rq);
 u32 kbdus_disk_request_length(struct request *rq);
 void kbdus_disk_end_request(struct request *rq, blk_status_t status, int error);
+bool kbdus_disk_end_later(struct request *rq, blk_status_t status,
+			  struct io_comp_batch *batch);
 
 #endif

@@ -123,6 +123,7 @@ static void inverter_announce(struct kbdus_inverter *inv)
  * kbdus_inverter_put() - hands a request in
  * @inv: the inverter
  * @rq: the request, not started yet
+ * @type: what it is
  *
  * kbdus_inverter_push() is to follow, once for any number of requests.
  *
@@ -130,7 +131,8 @@ static void inverter_announce(struct kbdus_inverter *inv)
  *
  * Return: BLK_STS_OK, and the request is the inverter's; or why it is refused.
  */
-blk_status_t kbdus_inverter_put(struct kbdus_inverter *inv, struct request *rq)
+blk_status_t kbdus_inverter_put(struct kbdus_inverter *inv, struct request *rq,
+				enum kbdus_request_type type)
 {
 	struct kbdus_command *cmd = blk_mq_rq_to_pdu(rq);
 	struct kbdus_slot *slot = &inv->slots[rq->tag];
@@ -153,6 +155,7 @@ blk_status_t kbdus_inverter_put(struct kbdus_inverter *inv, struct request *rq)
 		inv->statistics.cancelled++;
 	} else {
 		slot->rq = rq;
+		slot->type = type;
 		/* No reply is for it before it is handed over, late ones least. */
 		slot->handover = 0;
 		slot->sequence = inv->next_sequence++;

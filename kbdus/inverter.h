@@ -63,6 +63,7 @@ struct kbdus_puller {
  * @handover: number of the present hand-over of the request, see the handle
  * @sequence: number of the request, in the order of arrival
  * @arrival: when it arrived, in jiffies
+ * @type: of the request
  * @link: in the queue, if QUEUED
  *
  * All under the inverter lock, except that whoever is copying may use @rq.
@@ -75,6 +76,7 @@ struct kbdus_slot {
 	u64 handover;
 	u64 sequence;
 	unsigned long arrival;
+	enum kbdus_request_type type;
 	struct list_head link;
 };
 
@@ -142,7 +144,8 @@ kbdus_inverter_create(const struct kbdus_device_config *config);
 void kbdus_inverter_destroy(struct kbdus_inverter *inv);
 
 /* The device's side: push. */
-blk_status_t kbdus_inverter_put(struct kbdus_inverter *inv, struct request *rq);
+blk_status_t kbdus_inverter_put(struct kbdus_inverter *inv, struct request *rq,
+				enum kbdus_request_type type);
 void kbdus_inverter_push(struct kbdus_inverter *inv);
 enum blk_eh_timer_return kbdus_inverter_time_out(struct kbdus_inverter *inv,
 						 struct request *rq);
@@ -162,13 +165,27 @@ void kbdus_inverter_detach(struct kbdus_inverter *inv,
 			   struct kbdus_puller *puller);
 
 /**
- * kbdus_admit_fn - whether a protocol has room for a request
+ * enum kbdus_admission - what a protocol does with a request
+ * @KBDUS_NO_ROOM: nothing; it stays where it is
+ * @KBDUS_TAKEN: takes it, to copy what it carries
+ * @KBDUS_DELIVERED: gives it to the driver, as it carries nothing
+ */
+enum kbdus_admission {
+	KBDUS_NO_ROOM,
+	KBDUS_TAKEN,
+	KBDUS_DELIVERED,
+};
+
+/**
+ * kbdus_admit_fn - looks whether a protocol has room for a request
  * @data: the protocol's
  * @item: the request, with the handle that it will have
  *
- * Context: called under the inverter lock. Who answers true gets the request.
+ * Context: called under the inverter lock, so that the driver must not see yet what it
+ * is given.
  */
-typedef bool kbdus_admit_fn(void *data, const struct kbdus_item *item);
+typedef enum kbdus_admission kbdus_admit_fn(void *data,
+					    const struct kbdus_item *item);
 
 /* The protocol's side: pull. */
 void kbdus_inverter_reannounce(struct kbdus_inverter *inv);
@@ -190,9 +207,9 @@ bool kbdus_inverter_has_notification(const struct kbdus_inverter *inv,
 bool kbdus_inverter_take_notification(struct kbdus_inverter *inv,
 				      struct kbdus_puller *puller,
 				      struct kbdus_item *item);
-unsigned int kbdus_inverter_take_requests(struct kbdus_inverter *inv,
-					  struct kbdus_puller *puller,
-					  kbdus_admit_fn *admit, void *data);
+void kbdus_inverter_take_requests(struct kbdus_inverter *inv,
+				  struct kbdus_puller *puller,
+				  kbdus_admit_fn *admit, void *data);
 unsigned int kbdus_inverter_commit_takes(struct kbdus_inverter *inv,
 					 struct kbdus_puller *puller,
 					 struct kbdus_item *items,

@@ -34,13 +34,15 @@
 /**
  * struct batch - requests on their way to the driver or back
  * @ring: whose
- * @count: how many
+ * @delivered: requests that the driver got because there was nothing to be copied
+ * @count: how many others
  * @ids: what they were lent
  * @items: what they are to the inverter
  * @errors: how the driver answered them, if it did
  */
 struct batch {
 	struct kbdus_ring *ring;
+	unsigned int delivered;
 	unsigned int count;
 	u32 ids[BATCH_SIZE];
 	struct kbdus_item items[BATCH_SIZE];
@@ -48,27 +50,40 @@ struct batch {
 };
 
 /* Takes a request if there is room for it. */
-static bool batch_admit(void *data, const struct kbdus_item *item)
+static enum kbdus_admission batch_admit(void *data,
+					const struct kbdus_item *item)
 {
 	struct batch *batch = data;
+	u32 id;
 
 	if (batch->count == BATCH_SIZE ||
-	    !kbdus_ring_lend(batch->ring, item, &batch->ids[batch->count]))
-		return false;
+	    !kbdus_ring_lend(batch->ring, item, &id))
+		return KBDUS_NO_ROOM;
+	if (!kbdus_payload_request_size(item)) {
+		kbdus_ring_submit(batch->ring, id);
+		batch->delivered++;
+		return KBDUS_DELIVERED;
+	}
+	batch->ids[batch->count] = id;
 	batch->items[batch->count++] = *item;
-	return true;
+	return KBDUS_TAKEN;
 }
 
 static void batch_take(struct batch *batch)
 {
 	struct kbdus_ring *ring = batch->ring;
 
+	batch->delivered = 0;
 	batch->count = 0;
 	spin_lock(&ring->lock);
 	if (!ring->is_closed) {
 		ring->is_starved = false;
 		kbdus_inverter_take_requests(ring->inv, &ring->session->puller,
 					     batch_admit, batch);
+	}
+	if (batch->delivered) {
+		kbdus_ring_publish(ring);
+		kbdus_ring_begin_watch(ring);
 	}
 	spin_unlock(&ring->lock);
 }
@@ -130,6 +145,7 @@ static void ring_push(struct kbdus_ring *ring)
 	batch.ring = ring;
 	do {
 		batch_take(&batch);
+		ring_wake(ring, batch.delivered);
 		if (!batch.count)
 			break;
 		batch_copy_out(&batch);

@@ -186,7 +186,7 @@ static struct kbdus_slot *inverter_peek(struct kbdus_inverter *inv,
 	if (!slot)
 		return NULL;
 	*item = (struct kbdus_item){
-		.type = kbdus_disk_request_type(slot->rq),
+		.type = slot->type,
 		.handle = kbdus_slot_handle(inv, slot, inv->next_handover),
 		.rq = slot->rq,
 	};
@@ -300,6 +300,13 @@ bool kbdus_inverter_take_notification(struct kbdus_inverter *inv,
 	return found;
 }
 
+static void slot_deliver(struct kbdus_inverter *inv, struct kbdus_slot *slot)
+{
+	kbdus_slot_set_state(inv, slot, KBDUS_REQUEST_WITH_DRIVER, 0);
+	inv->with_driver_now++;
+	inv->statistics.delivered++;
+}
+
 /**
  * kbdus_inverter_take_requests() - takes requests as long as there is room for them
  * @inv: the inverter
@@ -307,28 +314,28 @@ bool kbdus_inverter_take_notification(struct kbdus_inverter *inv,
  * @admit: whether there is room for the next one, and if so makes use of it
  * @data: for @admit
  *
- * Each is OUTBOUND then, see kbdus_inverter_take().
- *
- * Return: how many.
+ * Those that are taken are OUTBOUND then, see kbdus_inverter_take(); the others
+ * WITH_DRIVER.
  */
-unsigned int kbdus_inverter_take_requests(struct kbdus_inverter *inv,
-					  struct kbdus_puller *puller,
-					  kbdus_admit_fn *admit, void *data)
+void kbdus_inverter_take_requests(struct kbdus_inverter *inv,
+				  struct kbdus_puller *puller,
+				  kbdus_admit_fn *admit, void *data)
 {
-	unsigned int count = 0;
+	enum kbdus_admission admission;
 	struct kbdus_slot *slot;
 	struct kbdus_item item;
 
 	spin_lock(&inv->lock);
 	while (puller_is_present(inv, puller)) {
 		slot = inverter_peek(inv, &item);
-		if (!slot || !admit(data, &item))
+		admission = slot ? admit(data, &item) : KBDUS_NO_ROOM;
+		if (admission == KBDUS_NO_ROOM)
 			break;
 		inverter_hand_out(inv, slot);
-		count++;
+		if (admission == KBDUS_DELIVERED)
+			slot_deliver(inv, slot);
 	}
 	spin_unlock(&inv->lock);
-	return count;
 }
 
 /* Whether the driver has the request now. */
@@ -345,9 +352,7 @@ static bool slot_commit_take(struct kbdus_inverter *inv,
 		kbdus_slot_enqueue(inv, slot, -ESHUTDOWN);
 		return false;
 	}
-	kbdus_slot_set_state(inv, slot, KBDUS_REQUEST_WITH_DRIVER, 0);
-	inv->with_driver_now++;
-	inv->statistics.delivered++;
+	slot_deliver(inv, slot);
 	return true;
 }
 

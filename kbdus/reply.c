@@ -35,7 +35,7 @@ static int slot_begin_reply(struct kbdus_inverter *inv,
 	kbdus_slot_set_state(inv, slot, KBDUS_REQUEST_INBOUND, 0);
 	item->rq = slot->rq;
 	item->handle = handle;
-	item->type = kbdus_disk_request_type(slot->rq);
+	item->type = slot->type;
 	return 0;
 }
 

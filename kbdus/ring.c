@@ -258,9 +258,20 @@ static bool pages_take(struct kbdus_ring *ring, u32 count, u32 *first)
 			ring->page_map, ring->page_count, 0, count, 0);
 	if (count && found >= ring->page_count)
 		return false;
-	bitmap_set(ring->page_map, found, count);
+	if (count == 1)
+		__set_bit(found, ring->page_map);
+	else
+		bitmap_set(ring->page_map, found, count);
 	*first = found;
 	return true;
+}
+
+static void pages_return(struct kbdus_ring *ring, u32 first, u32 count)
+{
+	if (count == 1)
+		__clear_bit(first, ring->page_map);
+	else
+		bitmap_clear(ring->page_map, first, count);
 }
 
 /**
@@ -311,7 +322,7 @@ void kbdus_ring_reclaim(struct kbdus_ring *ring, u32 id)
 	struct kbdus_loan *loan = &ring->loans[id];
 
 	lockdep_assert_held(&ring->lock);
-	bitmap_clear(ring->page_map, loan->first_page, loan->page_count);
+	pages_return(ring, loan->first_page, loan->page_count);
 	loan->state = KBDUS_LOAN_FREE;
 	loan->next_free = ring->first_free;
 	ring->first_free = id;

@@ -11,53 +11,6 @@
 #include "disk.h"
 #include "inverter.h"
 #include "slot.h"
-#include "trace.h"
-
-/*
- * An event for each arrow of the table. Where several end in the same state the
- * event itself looks at where the request comes from, if it is enabled at all.
- */
-static void request_trace(const struct kbdus_inverter *inv,
-			  const struct kbdus_slot *slot,
-			  enum kbdus_request_state state, int error)
-{
-	switch (state) {
-	case KBDUS_REQUEST_FREE:
-		trace_kbdus_request_finished(inv, slot, error);
-		trace_kbdus_request_cancelled(inv, slot, error);
-		break;
-	case KBDUS_REQUEST_QUEUED:
-		trace_kbdus_request_queued(inv, slot, error);
-		trace_kbdus_request_requeued(inv, slot, error);
-		break;
-	case KBDUS_REQUEST_OUTBOUND:
-		trace_kbdus_request_taken(inv, slot, error);
-		break;
-	case KBDUS_REQUEST_WITH_DRIVER:
-		trace_kbdus_request_delivered(inv, slot, error);
-		trace_kbdus_request_unanswered(inv, slot, error);
-		break;
-	case KBDUS_REQUEST_INBOUND:
-		trace_kbdus_request_answered(inv, slot, error);
-		break;
-	}
-}
-
-/**
- * kbdus_slot_set_state() - the one way by which a request's state changes
- * @inv: the inverter, locked
- * @slot: describes the request, also if it is about to be free
- * @state: the new state
- * @error: 0 or a negative errno: why the request goes back, or how it ends
- */
-void kbdus_slot_set_state(struct kbdus_inverter *inv, struct kbdus_slot *slot,
-			  enum kbdus_request_state state, int error)
-{
-	lockdep_assert_held(&inv->lock);
-	kbdus_assert_may_follow(request, slot->state, state);
-	request_trace(inv, slot, state, error);
-	slot->state = state;
-}
 
 /**
  * kbdus_slot_enqueue() - puts a request back to its place in the order of arrival
@@ -183,10 +136,18 @@ void kbdus_slot_cut_now(struct kbdus_inverter *inv, struct kbdus_slot *slot,
  */
 void kbdus_slot_end_requests(struct list_head *ended)
 {
+	bool are_several = !list_empty(ended) && !list_is_singular(ended);
 	struct kbdus_command *cmd, *next;
+	DEFINE_IO_COMP_BATCH(batch);
+	struct request *rq;
 
 	/* The commands' memory may be used for new requests right away. */
-	list_for_each_entry_safe(cmd, next, ended, end_link)
-		kbdus_disk_end_request(blk_mq_rq_from_pdu(cmd), cmd->status,
-				       cmd->error);
+	list_for_each_entry_safe(cmd, next, ended, end_link) {
+		rq = blk_mq_rq_from_pdu(cmd);
+		if (!are_several ||
+		    !kbdus_disk_end_later(rq, cmd->status, &batch))
+			kbdus_disk_end_request(rq, cmd->status, cmd->error);
+	}
+	if (batch.complete)
+		batch.complete(&batch);
 }

@@ -3,9 +3,8 @@
 #define KBDUS_SLOT_H
 
 #include "inverter.h"
+#include "trace.h"
 
-void kbdus_slot_set_state(struct kbdus_inverter *inv, struct kbdus_slot *slot,
-			  enum kbdus_request_state state, int error);
 void kbdus_slot_enqueue(struct kbdus_inverter *inv, struct kbdus_slot *slot,
 			int error);
 void kbdus_slot_dequeue(struct kbdus_inverter *inv, struct kbdus_slot *slot);
@@ -48,6 +47,55 @@ static inline void kbdus_slot_cut_later(struct kbdus_slot *slot,
 {
 	slot->is_cut = true;
 	slot->cut_status = status;
+}
+
+/*
+ * An event for each arrow of the table. Where several end in the same state the
+ * event itself looks at where the request comes from, if it is enabled at all. As the
+ * state is a constant, nothing but the event of its arrows is left of this.
+ */
+static __always_inline void
+kbdus_slot_trace(const struct kbdus_inverter *inv,
+		 const struct kbdus_slot *slot, enum kbdus_request_state state,
+		 int error)
+{
+	switch (state) {
+	case KBDUS_REQUEST_FREE:
+		trace_kbdus_request_finished(inv, slot, error);
+		trace_kbdus_request_cancelled(inv, slot, error);
+		break;
+	case KBDUS_REQUEST_QUEUED:
+		trace_kbdus_request_queued(inv, slot, error);
+		trace_kbdus_request_requeued(inv, slot, error);
+		break;
+	case KBDUS_REQUEST_OUTBOUND:
+		trace_kbdus_request_taken(inv, slot, error);
+		break;
+	case KBDUS_REQUEST_WITH_DRIVER:
+		trace_kbdus_request_delivered(inv, slot, error);
+		trace_kbdus_request_unanswered(inv, slot, error);
+		break;
+	case KBDUS_REQUEST_INBOUND:
+		trace_kbdus_request_answered(inv, slot, error);
+		break;
+	}
+}
+
+/**
+ * kbdus_slot_set_state() - the one way by which a request's state changes
+ * @inv: the inverter, locked
+ * @slot: describes the request, also if it is about to be free
+ * @state: the new state
+ * @error: 0 or a negative errno: why the request goes back, or how it ends
+ */
+static __always_inline void
+kbdus_slot_set_state(struct kbdus_inverter *inv, struct kbdus_slot *slot,
+		     enum kbdus_request_state state, int error)
+{
+	lockdep_assert_held(&inv->lock);
+	kbdus_assert_may_follow(request, slot->state, state);
+	kbdus_slot_trace(inv, slot, state, error);
+	slot->state = state;
 }
 
 #endif

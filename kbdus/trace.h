@@ -61,7 +61,7 @@ DECLARE_EVENT_CLASS(kbdus_request,
 		__entry->queue = slot->rq->mq_hctx->queue_num;
 		__entry->tag = slot - inv->slots;
 		__entry->sequence = slot->sequence;
-		__entry->type = kbdus_disk_request_type(slot->rq);
+		__entry->type = slot->type;
 		__entry->offset = kbdus_disk_request_offset(slot->rq);
 		__entry->length = kbdus_disk_request_length(slot->rq);
 		__entry->handover = slot->handover;
