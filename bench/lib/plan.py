@@ -41,6 +41,13 @@ SUBJECTS = (
     Subject("bdus_fuse", "bdus over fuse", largest=4 * KIB, is_essential=False),
     Subject("nbdfuse", "file of nbdfuse", largest=4 * KIB, is_essential=False),
 )
+# Where there is more than one processor.
+SPINNING = Subject("bdus", "bdus ring, spinning", "ring",
+                   settings="spin-time=200")
+SLEEPING = Subject("bdus", "bdus ring, sleeping", "ring",
+                   settings="spin-time=no")
+ONE_EACH = tuple(other for each in SUBJECTS for other in
+                 ((SLEEPING, SPINNING) if each.protocol == "ring" else (each,)))
 ESSENTIAL = tuple(each for each in SUBJECTS if each.is_essential)
 
 # What others are compared with.
@@ -201,7 +208,7 @@ PLANS = {
              seconds=0.5, seconds_counting=0.2, reference=NBD, is_drawn=True),
         Part(RATES, (READ_ALONE, READ_MANY, READ_TWICE, WRITE_TWICE,
                      READ_LARGE, READ_HUGE, WRITE_HUGE), 3, 0.8, 0.2,
-             reference=UBLK, is_drawn=True),
+             subjects=ONE_EACH, reference=UBLK, is_drawn=True),
     ],
     "quick": [
         Part(INSTRUCTIONS, (READ_ALONE, READ_MANY), seconds=0.3,
