@@ -115,6 +115,7 @@ static void test_module_structures(void **state)
 	assert_offset(kbdus_protocol_config, channel_offset, 76);
 	assert_offset(kbdus_protocol_config, channel_stride, 80);
 	assert_offset(kbdus_protocol_config, reserved, 84);
+	assert_offset(kbdus_protocol_config, payload_address, 120);
 }
 
 /* In memory that is shared, nobody says how large anything is. */
@@ -134,6 +135,7 @@ static void test_rings(void **state)
 	assert_offset(kbdusring_completion, tail, 0);
 	assert_int_equal(KBDUSRING_IOCTL_ENTER, 0xbd30);
 	assert_int_equal(KBDUSRING_ENTER_WAIT, 0x10000);
+	assert_int_equal(KBDUSRING_ENTER_NOTIFIED, 0x20000);
 	assert_int_equal(KBDUSRING_ENTERED_REQUESTS, 0);
 	assert_int_equal(KBDUSRING_ENTERED_AVAILABLE, 1);
 	assert_int_equal(KBDUSRING_ENTERED_TERMINATE, 2);
