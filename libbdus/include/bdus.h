@@ -822,7 +822,7 @@ static inline void *bdus_events_get_memory(const struct bdus_events *events,
  *
  * Takes no system call unless it finds no requests; if it does not find any, it also
  * does what bdus_events_submit() does. A driver that is told only of changes
- * (`EPOLLET`) is to call it until it takes nothing.
+ * (edge-triggered `epoll(7)`) is to call it until it takes nothing.
  *
  * @param      events     The device.
  * @param[out] requests   What was taken.

@@ -71,6 +71,19 @@ static void test_others(void **state)
 	assert_int_equal(sizeof(struct bdus_version), 12);
 	assert_int_equal(bdus_abort, INT_MIN);
 
+	assert_offset(bdus_request, id, 0);
+	assert_offset(bdus_request, offset, 8);
+	assert_offset(bdus_request, size, 16);
+	assert_offset(bdus_request, command, 20);
+	assert_offset(bdus_request, type, 24);
+	assert_offset(bdus_request, may_unmap, 28);
+	assert_offset(bdus_request, buffer, 32);
+	assert_int_equal(sizeof(struct bdus_request), 40);
+	assert_offset(bdus_events_config, operations, 0);
+	assert_offset(bdus_events_config, memory, 8);
+	assert_offset(bdus_events_config, memory_size, 16);
+	assert_int_equal(sizeof(struct bdus_events_config), 24);
+
 	assert_offset(bdus_dev_info, id, 0);
 	assert_offset(bdus_dev_info, path, 8);
 	assert_offset(bdus_dev_info, index, 72);
