@@ -845,8 +845,8 @@ static inline bool bdus_events_take(struct bdus_events *events,
  * @brief Answer a request, from any thread and in any order.
  *
  * Takes no system call: the client gets the answer when bdus_events_submit() is called
- * next, by any thread, or a fifth of a second later by itself. An answer to a request that
- * has timed out, or that another driver has been given meanwhile, is ignored.
+ * next, by any thread, or a fifth of a second later by itself. An answer to a request
+ * that has timed out, or that another driver has been given meanwhile, is ignored.
  *
  * @param events  The device.
  * @param id      The request. Its buffer is not the driver's any more.
