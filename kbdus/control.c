@@ -13,6 +13,7 @@
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
+#include <linux/poll.h>
 #include <linux/rcupdate.h>
 #include <linux/uaccess.h>
 #include <linux/wait.h>
@@ -307,12 +308,18 @@ static int control_mmap(struct file *file, struct vm_area_struct *vma)
 	return kbdus_session_map(file->private_data, vma);
 }
 
+static __poll_t control_poll(struct file *file, poll_table *table)
+{
+	return kbdus_session_poll(file->private_data, file, table);
+}
+
 static const struct file_operations control_fops = {
 	.open = control_open,
 	.release = control_release,
 	.unlocked_ioctl = control_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
 	.mmap = control_mmap,
+	.poll = control_poll,
 	.llseek = noop_llseek,
 };
 

@@ -6,7 +6,9 @@
 
 #include "kbdus.h"
 
+struct file;
 struct kbdus_session;
+struct poll_table_struct;
 struct vm_area_struct;
 
 /**
@@ -26,6 +28,8 @@ struct vm_area_struct;
  *	the session may be ending
  * @map: a new mapping of the control file; NULL if there is nothing to map.
  *	Called with the caller's mmap lock held for writing
+ * @poll: the control file is polled: what there is now, and the queue to wait in for
+ *	more; NULL if that cannot be waited for. Does not sleep otherwise
  *
  * No caller knows which protocol it has, and no lock of ours is held in the
  * other calls.
@@ -40,6 +44,8 @@ struct kbdus_protocol {
 	long (*call)(struct kbdus_session *session, unsigned int command,
 		     void __user *argument);
 	int (*map)(struct kbdus_session *session, struct vm_area_struct *vma);
+	__poll_t (*poll)(struct kbdus_session *session, struct file *file,
+			 struct poll_table_struct *table);
 };
 
 extern const struct kbdus_protocol kbdus_protocol_ioctl;

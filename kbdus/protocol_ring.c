@@ -17,6 +17,7 @@
 #include <linux/blk-mq.h>
 #include <linux/mm.h>
 #include <linux/nospec.h>
+#include <linux/poll.h>
 #include <linux/wait.h>
 
 #include "device.h"
@@ -322,8 +323,10 @@ static int protocol_ring_open(struct kbdus_session *session,
 	if (ret)
 		return ret;
 	ring = kbdus_ring_create(session, config, ring_watch);
-	if (!ring)
-		return -ENOMEM;
+	if (IS_ERR(ring))
+		return PTR_ERR(ring);
+	/* Means nothing to anybody else. */
+	config->payload_address = 0;
 	WRITE_ONCE(session->protocol_data, ring);
 	session->puller.push = puller_push;
 	session->puller.revoke = puller_revoke;
@@ -373,6 +376,17 @@ static long notification_result(enum kbdus_request_type type)
 	}
 }
 
+/* Says what there is to be told of, without waiting. */
+static long ring_look(struct kbdus_ring *ring)
+{
+	struct kbdus_item item;
+
+	if (kbdus_inverter_take_notification(ring->inv, &ring->session->puller,
+					     &item))
+		return notification_result(item.type);
+	return KBDUSRING_ENTERED_REQUESTS;
+}
+
 /* Waits until there is something to do. */
 static long ring_wait(struct kbdus_ring *ring)
 {
@@ -396,7 +410,9 @@ static long ring_wait(struct kbdus_ring *ring)
 
 static long ring_enter(struct kbdus_ring *ring, unsigned long argument)
 {
-	unsigned long channel = argument & ~(unsigned long)KBDUSRING_ENTER_WAIT;
+	unsigned long channel =
+		argument & ~(unsigned long)(KBDUSRING_ENTER_WAIT |
+					    KBDUSRING_ENTER_NOTIFIED);
 	struct reaped reaped = { 0 };
 
 	if (channel >= ring->channel_count)
@@ -409,8 +425,26 @@ static long ring_enter(struct kbdus_ring *ring, unsigned long argument)
 	atomic_dec(&ring->looking);
 	if (reaped.bad)
 		return -EINVAL;
-	return argument & KBDUSRING_ENTER_WAIT ? ring_wait(ring) :
-						 KBDUSRING_ENTERED_REQUESTS;
+	if (argument & KBDUSRING_ENTER_WAIT)
+		return ring_wait(ring);
+	if (argument & KBDUSRING_ENTER_NOTIFIED)
+		return ring_look(ring);
+	return KBDUSRING_ENTERED_REQUESTS;
+}
+
+/* Requests that nobody has taken, and notifications; there is always room for replies. */
+static __poll_t protocol_ring_poll(struct kbdus_session *session,
+				   struct file *file, poll_table *table)
+{
+	struct kbdus_ring *ring = session->protocol_data;
+
+	poll_wait(file, &ring->inv->wait, table);
+	/* Pairs with wq_has_sleeper(): whoever puts something in from now on wakes. */
+	smp_mb();
+	if (kbdus_ring_has_request(ring) ||
+	    kbdus_inverter_has_notification(ring->inv, &session->puller))
+		return EPOLLIN | EPOLLRDNORM;
+	return 0;
 }
 
 /* The argument is a number; no pointer goes through here. */
@@ -435,4 +469,5 @@ const struct kbdus_protocol kbdus_protocol_ring = {
 	.close = protocol_ring_close,
 	.call = protocol_ring_call,
 	.map = protocol_ring_map,
+	.poll = protocol_ring_poll,
 };

@@ -21,6 +21,7 @@
 #include "device.h"
 #include "disk.h"
 #include "payload.h"
+#include "pinned.h"
 #include "ring.h"
 #include "session.h"
 #include "shared.h"
@@ -72,6 +73,7 @@ static bool config_is_plain(const struct kbdus_protocol_config *config)
 
 	copy.channel_count = 0;
 	copy.payload_memory = 0;
+	copy.payload_address = 0;
 	return kbdus_config_is_plain(&copy);
 }
 
@@ -86,6 +88,17 @@ static u32 payload_memory_adjust(const struct kbdus_device_config *device,
 			     largest * (channel_count + 1));
 	return PAGE_ALIGN(clamp(wanted, largest,
 				largest * device->max_outstanding_requests));
+}
+
+/* Memory of the driver's own is what it is, and of no use in parts of pages. */
+static bool payload_is_valid(const struct kbdus_protocol_config *config)
+{
+	if (!config->payload_address)
+		return true;
+	return PAGE_ALIGNED(config->payload_address) &&
+	       PAGE_ALIGNED(config->payload_memory) &&
+	       config->payload_memory &&
+	       config->payload_memory >= config->payload_size;
 }
 
 /**
@@ -104,6 +117,8 @@ int kbdus_ring_adjust(const struct kbdus_device_config *device,
 	config->channel_count = clamp(config->channel_count, 1,
 				      device->max_outstanding_requests);
 	config->payload_size = kbdus_payload_size_max(device);
+	if (!payload_is_valid(config))
+		return -EINVAL;
 	config->payload_memory = payload_memory_adjust(
 		device, config->payload_size, config->channel_count,
 		config->payload_memory);
@@ -124,22 +139,29 @@ int kbdus_ring_adjust(const struct kbdus_device_config *device,
 			      config->entry_count *
 				      sizeof(struct kbdusring_reply),
 		      sizeof(struct kbdusring_completion));
-	config->payload_offset =
+	config->mapping_size =
 		PAGE_ALIGN(config->channel_offset +
 			   config->channel_count * config->channel_stride);
-	config->mapping_size =
-		(u64)config->payload_offset + config->payload_memory;
+	if (!config->payload_address) {
+		config->payload_offset = config->mapping_size;
+		config->mapping_size += config->payload_memory;
+	}
 	return 0;
+}
+
+static void ring_destroy(struct kbdus_ring *ring)
+{
+	if (ring->pinned)
+		kbdus_pinned_free(ring->pinned);
+	vfree(ring->memory);
+	bitmap_free(ring->page_map);
+	kvfree(ring);
 }
 
 static void ring_free_work(struct work_struct *work)
 {
-	struct kbdus_ring *ring = container_of(to_rcu_work(work),
-					       struct kbdus_ring, free_work);
-
-	vfree(ring->memory);
-	bitmap_free(ring->page_map);
-	kvfree(ring);
+	ring_destroy(container_of(to_rcu_work(work), struct kbdus_ring,
+				  free_work));
 }
 
 static void ring_place(struct kbdus_ring *ring,
@@ -150,7 +172,30 @@ static void ring_place(struct kbdus_ring *ring,
 	ring->driver = ring->memory + config->driver_offset;
 	ring->channels = ring->memory + config->channel_offset;
 	ring->channel_stride = config->channel_stride;
-	ring->payload = ring->memory + config->payload_offset;
+	ring->payload = ring->pinned ? ring->pinned->memory :
+				       ring->memory + config->payload_offset;
+}
+
+/* The largest parts come last, as there may not be enough memory for them. */
+static int ring_get_memory(struct kbdus_ring *ring,
+			   const struct kbdus_protocol_config *config)
+{
+	struct kbdus_pinned *pinned;
+
+	ring->page_map = bitmap_zalloc(ring->page_count, GFP_KERNEL_ACCOUNT);
+	if (!ring->page_map)
+		return -ENOMEM;
+	ring->memory = kbdus_shared_alloc(ring->size);
+	if (!ring->memory)
+		return -ENOMEM;
+	if (!config->payload_address || !config->payload_memory)
+		return 0;
+	pinned = kbdus_pinned_create(config->payload_address,
+				     config->payload_memory);
+	if (IS_ERR(pinned))
+		return PTR_ERR(pinned);
+	ring->pinned = pinned;
+	return 0;
 }
 
 /**
@@ -161,33 +206,31 @@ static void ring_place(struct kbdus_ring *ring,
  *
  * Context: sleeps.
  *
- * Return: the ring, with nothing lent; NULL if there is no memory.
+ * Return: the ring, with nothing lent; -ENOMEM if there is no memory, or as
+ * kbdus_pinned_create() if it is the driver's.
  */
 struct kbdus_ring *kbdus_ring_create(struct kbdus_session *session,
 				     const struct kbdus_protocol_config *config,
 				     work_func_t watch)
 {
 	struct kbdus_ring *ring;
+	int ret;
 	u32 id;
 
 	ring = kvzalloc(struct_size(ring, loans, config->entry_count),
 			GFP_KERNEL_ACCOUNT);
 	if (!ring)
-		return NULL;
+		return ERR_PTR(-ENOMEM);
 	ring->session = session;
 	ring->inv = session->device->inverter;
 	ring->size = config->mapping_size;
 	ring->entry_count = config->entry_count;
 	ring->channel_count = config->channel_count;
 	ring->page_count = config->payload_memory >> PAGE_SHIFT;
-	ring->page_map = bitmap_zalloc(ring->page_count, GFP_KERNEL_ACCOUNT);
-	/* Last, as it is what there may not be enough memory for. */
-	if (ring->page_map)
-		ring->memory = kbdus_shared_alloc(ring->size);
-	if (!ring->memory) {
-		bitmap_free(ring->page_map);
-		kvfree(ring);
-		return NULL;
+	ret = ring_get_memory(ring, config);
+	if (ret) {
+		ring_destroy(ring);
+		return ERR_PTR(ret);
 	}
 
 	ring_place(ring, config);
@@ -232,10 +275,21 @@ void kbdus_ring_close(struct kbdus_ring *ring)
 /**
  * kbdus_ring_free() - frees a closed ring as soon as nobody can be using it
  * @ring: the ring, which nobody can find any more
+ *
+ * If payload is in the driver's own memory, nobody uses that any more on return: it may
+ * become anything else as soon as the control file is closed.
+ *
+ * Context: sleeps.
  */
 void kbdus_ring_free(struct kbdus_ring *ring)
 {
-	queue_rcu_work(ring_queue, &ring->free_work);
+	if (!ring->pinned) {
+		queue_rcu_work(ring_queue, &ring->free_work);
+		return;
+	}
+	/* Clients wait for a successor meanwhile. */
+	synchronize_rcu_expedited();
+	ring_destroy(ring);
 }
 
 static u32 item_page_count(const struct kbdus_item *item)

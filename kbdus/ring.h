@@ -8,6 +8,7 @@
 
 #include "inverter.h"
 
+struct kbdus_pinned;
 struct kbdus_session;
 
 /**
@@ -64,7 +65,8 @@ struct kbdus_loan {
  * @driver: in @memory: what the driver has taken, which it may change at any time
  * @channels: in @memory: the completion rings; the same holds
  * @channel_stride: bytes from one to the next
- * @payload: in @memory; the same holds
+ * @payload: in @memory, or the driver's own; the same holds
+ * @pinned: the driver's own memory, or NULL
  * @entry_count: of all rings, a power of two; also the number of ids
  * @channel_count: of completion rings
  * @page_count: of @payload
@@ -95,6 +97,7 @@ struct kbdus_ring {
 	void *channels;
 	u32 channel_stride;
 	void *payload;
+	struct kbdus_pinned *pinned;
 	u32 entry_count;
 	u32 channel_count;
 	u32 page_count;

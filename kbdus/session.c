@@ -12,6 +12,7 @@
  */
 #include <linux/jiffies.h>
 #include <linux/pid.h>
+#include <linux/poll.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
@@ -563,6 +564,27 @@ int kbdus_session_map(struct kbdus_session *session,
 	if (!protocol)
 		return -EINVAL;
 	return protocol->map ? protocol->map(session, vma) : -ENODEV;
+}
+
+/**
+ * kbdus_session_poll() - somebody polls the control file
+ * @session: the session
+ * @file: the control file
+ * @table: who, and how
+ *
+ * Return: what there is; EPOLLERR if the session is not attached or its protocol tells
+ * of nothing in this way, so that nobody waits for what never comes.
+ */
+__poll_t kbdus_session_poll(struct kbdus_session *session, struct file *file,
+			    struct poll_table_struct *table)
+{
+	/* Pairs with the release in session_let_call(). */
+	const struct kbdus_protocol *protocol =
+		smp_load_acquire(&session->protocol);
+
+	if (!protocol || !protocol->poll)
+		return EPOLLERR;
+	return protocol->poll(session, file, table);
 }
 
 /**

@@ -3,12 +3,15 @@
 #define KBDUS_SESSION_H
 
 #include <linux/mutex.h>
+#include <linux/types.h>
 
 #include "inverter.h"
 #include "states.h"
 
+struct file;
 struct kbdus_device;
 struct kbdus_protocol;
+struct poll_table_struct;
 struct vm_area_struct;
 
 /**
@@ -56,6 +59,8 @@ long kbdus_session_call(struct kbdus_session *session, unsigned int command,
 			void __user *argument);
 int kbdus_session_map(struct kbdus_session *session,
 		      struct vm_area_struct *vma);
+__poll_t kbdus_session_poll(struct kbdus_session *session, struct file *file,
+			    struct poll_table_struct *table);
 void kbdus_session_get_info(struct kbdus_device *device,
 			    struct kbdus_device_info *info);
 

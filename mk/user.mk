@@ -20,6 +20,13 @@ NBD_CFLAGS	:= $(shell pkg-config --exists libnl-genl-3.0 2>/dev/null && \
 
 BACKEND_CFLAGS	:= $(FUSE_CFLAGS) $(UBLK_CFLAGS)
 
+# Programs that do I/O by io_uring: what makes that easy becomes part of them if it can,
+# so that they need nothing where they run.
+URING_CFLAGS	:= $(shell pkg-config --atleast-version=2.3 liburing 2>/dev/null && \
+			echo -DHAVE_LIBURING $$(pkg-config --cflags liburing))
+URING_LIBS	:= $(if $(URING_CFLAGS),$(if $(wildcard \
+			$(shell $(CC) -print-file-name=liburing.a)),-l:liburing.a,-luring))
+
 LIB_SOURCES	:= $(wildcard libbdus/src/*.c)
 CMD_SOURCES	:= $(filter-out cmdbdus/bdus-info.c,$(wildcard cmdbdus/*.c))
 INFO_SOURCES	:= cmdbdus/bdus-info.c $(wildcard cmdbdus/common*.c)
@@ -44,7 +51,8 @@ user: $(USER_TARGETS)
 
 # What objects are made with. It changes with what is installed, too, and they must
 # not outlive that.
-FLAGS	:= $(CC) $(CFLAGS) $(LIBBDUS_CFLAGS) $(CMDBDUS_CFLAGS) $(BACKEND_CFLAGS)
+FLAGS	:= $(CC) $(CFLAGS) $(LIBBDUS_CFLAGS) $(CMDBDUS_CFLAGS) $(BACKEND_CFLAGS) \
+	   $(URING_CFLAGS)
 ifneq ($(FLAGS),$(file <$(O)/flags))
 $(shell mkdir -p $(O))
 $(file >$(O)/flags,$(FLAGS))
@@ -64,6 +72,8 @@ $(O)/obj/libbdus/src/%_nbd.o: OBJ_CFLAGS = -fPIC -fvisibility=hidden \
 $(O)/obj/cmdbdus/%.o: OBJ_CFLAGS = $(SMARTCOLS_CFLAGS) \
 	-DBDUS_DRIVER_DIR='"$(DRIVER_DIR)"' $(CMDBDUS_CFLAGS)
 $(O)/obj/drivers/%.o: OBJ_CFLAGS = -Idrivers/common
+$(O)/obj/drivers/loop/uring.o: OBJ_CFLAGS = -Idrivers/common $(URING_CFLAGS)
+$(O)/obj/examples/async.o: OBJ_CFLAGS = $(URING_CFLAGS)
 
 $(LIBBDUS): $(call objects,$(LIB_SOURCES)) libbdus/libbdus.map
 	@mkdir -p $(@D)
@@ -84,17 +94,20 @@ $(O)/bin/bdus-info: $(call objects,$(INFO_SOURCES)) | $(O)/lib/libbdus.so
 	@mkdir -p $(@D)
 	$(call LINK_BDUS,../) $(SMARTCOLS_LIBS)
 
+$(O)/libexec/bdus/drivers/loop: LIBS = $(URING_LIBS)
+
 .SECONDEXPANSION:
 $(DRIVERS:%=$(O)/libexec/bdus/drivers/%): $(O)/libexec/bdus/drivers/%: \
 		$$(call objects,$$(wildcard drivers/%/*.c drivers/common/*.c)) \
 		| $(O)/lib/libbdus.so
 	@mkdir -p $(@D)
-	$(call LINK_BDUS,../../../)
+	$(call LINK_BDUS,../../../) $(LIBS)
 
+$(O)/examples/async: LIBS = $(URING_LIBS)
 $(EXAMPLES:%=$(O)/examples/%): $(O)/examples/%: $(O)/obj/examples/%.o \
 		| $(O)/lib/libbdus.so
 	@mkdir -p $(@D)
-	$(call LINK_BDUS,../)
+	$(call LINK_BDUS,../) $(LIBS)
 
 $(TEST_PROGRAMS:%=$(O)/tests/%): $(O)/tests/%: \
 		$$(call objects,tests/lib/$$*.c $$(wildcard tests/lib/$$*/*.c)) \

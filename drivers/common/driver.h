@@ -75,6 +75,11 @@ struct driver {
 	 *  Returns one of DRIVER_EXIT_..., and has said what is wrong unless it
 	 *  is DRIVER_EXIT_OK. May be NULL. */
 	int (*prepare)(struct driver_run *run);
+	/** A way of its own to be the driver of a device, which calls
+	 *  bdus_ops::initialize and bdus_ops::on_device_available of `run` as
+	 *  bdus_run() does. Returns one of DRIVER_EXIT_..., or -1 if it cannot, and
+	 *  callbacks are to be used. May be NULL. */
+	int (*serve)(const struct driver_run *run);
 };
 
 /** The whole of a driver's main(). */

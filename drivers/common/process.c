@@ -191,25 +191,33 @@ static int on_device_available(struct bdus_ctx *ctx)
 	return process.ready_fd >= 0 ? detach() : 0;
 }
 
-static int serve(const struct driver_run *run)
+static int serve_by_callbacks(const struct driver_run *run)
 {
-	struct bdus_ops ops = run->ops;
-	struct bdus_attrs attrs = run->attrs;
-	bool is_good;
+	const bool is_good =
+		run->is_replacement ?
+			bdus_rerun(run->device, &run->ops, &run->attrs, NULL) :
+			bdus_run(&run->ops, &run->attrs, NULL);
 
-	if (!start_signal_thread())
-		return DRIVER_EXIT_FAILURE;
-	ops.initialize = initialize;
-	ops.on_device_available = on_device_available;
-	attrs.dont_daemonize = true;
-	is_good = run->is_replacement ?
-			  bdus_rerun(run->device, &ops, &attrs, NULL) :
-			  bdus_run(&ops, &attrs, NULL);
 	if (!is_good) {
 		driver_error("%s", bdus_get_error_message());
 		return DRIVER_EXIT_FAILURE;
 	}
 	return DRIVER_EXIT_OK;
+}
+
+static int serve(const struct driver_run *run)
+{
+	struct driver_run ours = *run;
+	int status = -1;
+
+	if (!start_signal_thread())
+		return DRIVER_EXIT_FAILURE;
+	ours.ops.initialize = initialize;
+	ours.ops.on_device_available = on_device_available;
+	ours.attrs.dont_daemonize = true;
+	if (process.driver->serve)
+		status = process.driver->serve(&ours);
+	return status >= 0 ? status : serve_by_callbacks(&ours);
 }
 
 /* Returns the status of a child that ended before its device was available. */

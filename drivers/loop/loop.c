@@ -5,11 +5,13 @@
  *
  * The options and the decisions that follow from them: size, block size, whether
  * the device is read-only and whether data goes past the page cache. The work on
- * the backing is in backing.c.
+ * the backing is in backing.c; where requests can be served without callbacks that is
+ * done by uring.c.
  */
 
 #include "backing.h"
 #include "driver.h"
+#include "uring.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -205,6 +207,11 @@ static int loop_discard(uint64_t offset, uint32_t size, struct bdus_ctx *ctx)
 	return backing_discard(&backing, offset, size);
 }
 
+static int loop_serve(const struct driver_run *run)
+{
+	return uring_serve(run, &backing);
+}
+
 static const struct bdus_ops ops = {
 	.initialize = loop_initialize,
 	.read = loop_read,
@@ -223,6 +230,7 @@ static const struct driver driver = {
 	.concurrency = 16,
 	.keeps_data = true,
 	.prepare = loop_prepare,
+	.serve = loop_serve,
 };
 
 int main(int argc, char **argv)

@@ -266,7 +266,10 @@ struct kbdus_protocol_config {
 	 *  #KBDUSRING_DEFAULT_PAYLOAD_MEMORY, but for at least one more of the
 	 *  largest requests than there are channels. Adjusted: to a multiple of the page
 	 *  size, to at least `payload_size`, and to at most that for each
-	 *  request that there can be at a time. Zero for others. */
+	 *  request that there can be at a time. If that memory is the driver's own,
+	 *  see `payload_address`: a multiple of the page size, at least
+	 *  `payload_size` (`EINVAL`); adjusted to at most the same, and what lies
+	 *  behind that is not used. Zero for others. */
 	__u32 payload_memory;
 	/** @brief Protocol "ring", *out:* entries of the submission ring and of
 	 *  each completion ring, a power of two: room for one request of each
@@ -283,7 +286,11 @@ struct kbdus_protocol_config {
 	 *  to the next one's. Zero for others. */
 	__u32 channel_stride;
 	/** @brief Zero. Room for the settings of each protocol. */
-	__u8 reserved[44];
+	__u8 reserved[36];
+	/** @brief *In:* protocol "ring": address of `payload_memory` bytes of the
+	 *  caller's memory for payload, a multiple of the page size (`EINVAL`);
+	 *  0 to have the module provide it. Zero for others, and when handed out. */
+	__u64 payload_address;
 };
 
 /** @brief Argument of KBDUS_IOCTL_CREATE_DEVICE; 256 bytes. */
@@ -914,7 +921,7 @@ struct kbdusuds_reply {
  *                              struct kbdusring_reply
  *           + channel_stride   completion ring of channel 1
  *         ...                  ... of channel `channel_count` - 1
- *         payload_offset       payload memory
+ *         payload_offset       payload memory, unless it is the driver's own
  *         mapping_size         the end
  *
  * The driver gets at it by mmap(2) of the control file, MAP_SHARED, any part of the
@@ -949,6 +956,16 @@ struct kbdusuds_reply {
  * memory to requests as they come; one that finds none waits until others were answered,
  * and those that came later wait behind it.
  *
+ * *Memory of the driver's own* (kbdus_protocol_config::payload_address) is used for
+ * payload instead of memory that the module provides, so that it can be what the driver
+ * registers for its I/O. `payload_offset` is 0 then, and the mapping ends before it.
+ * The memory must be private or shared anonymous memory, or that of a memfd_create(2),
+ * and writable. The module pins its pages until the control file is closed, and counts
+ * them as locked memory of the process (RLIMIT_MEMLOCK, unless it has CAP_IPC_LOCK).
+ * Until then it reads and writes those very pages: a driver that unmaps them, or maps
+ * something else there, does not see the payload any more. Private memory stays with
+ * the process that handed it in; one that it forks off has a copy of its own.
+ *
  * *Answering.* Each channel has a completion ring, into which one thread at a time
  * writes; any channel may be used for the answer to any request. The thread writes
  * the entry that kbdusring_completion::tail stands for and then moves that by one.
@@ -957,6 +974,16 @@ struct kbdusuds_reply {
  * at those of all channels now and then while requests are with the driver, so that a
  * reply is not held up by a thread that does something else for long; and at the end of
  * the session, so that replies given until then count.
+ *
+ * *Polling.* poll(2), epoll(7) and the like say of the control file that it can be read
+ * (`POLLIN`) while there are requests that nobody has taken, or a notification, which
+ * #KBDUSRING_ENTER_NOTIFIED brings. With the other protocols, and before the control file
+ * is attached, they say `POLLERR`.
+ *
+ * Errors of KBDUS_IOCTL_CREATE_DEVICE and KBDUS_IOCTL_ATTACH_TO_DEVICE with memory of the
+ * driver's own, beside their own: `EFAULT` it is not all there, cannot be written, or is
+ * of a kind that cannot be pinned for long, like that of a file; `ENOMEM` it is more than
+ * the process may lock.
  *
  * Whatever the driver writes there, no other device and no client is affected, other
  * than by answers to its own requests.
@@ -1036,6 +1063,10 @@ struct kbdusring_reply {
 /** @brief Flag of KBDUSRING_IOCTL_ENTER: wait until there is something to do. */
 #define KBDUSRING_ENTER_WAIT (1u << 16)
 
+/** @brief Flag of KBDUSRING_IOCTL_ENTER: do not wait, but bring a notification if there
+ *  is one. */
+#define KBDUSRING_ENTER_NOTIFIED (1u << 17)
+
 /** @brief Result of KBDUSRING_IOCTL_ENTER: there are requests to be taken, or have
  *  been. */
 #define KBDUSRING_ENTERED_REQUESTS 0
@@ -1050,7 +1081,7 @@ struct kbdusring_reply {
 /**
  * @brief Look at the replies in a channel's completion ring, then wait for
  * something to do. The argument is the index of the channel, not a pointer, or that
- * with #KBDUSRING_ENTER_WAIT.
+ * with #KBDUSRING_ENTER_WAIT or #KBDUSRING_ENTER_NOTIFIED.
  *
  * With #KBDUSRING_ENTER_WAIT the call returns when there is a notification, which is
  * told by its result, or when there are requests that nobody has taken, which is
@@ -1059,8 +1090,9 @@ struct kbdusring_reply {
  * it in time; if they do not, one is woken up after a while (tens of milliseconds). One
  * that comes too late and finds none enters again. A notification is
  * given to one thread, TERMINATE to each; a thread that was given that takes nothing
- * any more. Without the flag the call does not wait, and its result is
- * #KBDUSRING_ENTERED_REQUESTS.
+ * any more. With #KBDUSRING_ENTER_NOTIFIED alone the call does not wait; its result is a
+ * notification if there is one. Without either it does not look for any, and its result
+ * is #KBDUSRING_ENTERED_REQUESTS.
  *
  * A late reply, i.e. one to a request that has timed out, was terminated or was given
  * to another driver, is ignored. A request that was answered is not known any more:

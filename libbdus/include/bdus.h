@@ -577,6 +577,350 @@ static inline bool bdus_rerun(uint64_t dev_id, const struct bdus_ops *ops,
 /** @} */
 
 /* ------------------------------------------------------------------------- */
+/** @name Drivers without callbacks
+ *
+ * For drivers that do their I/O asynchronously: instead of being called for each
+ * request, they take requests when they like, and answer them from any thread and in
+ * any order. The library starts no threads and never becomes a daemon. One thread can
+ * serve any number of devices, by polling the descriptor of each:
+ *
+ * @code{.c}
+ * while (is_serving) {
+ *         poll(&(struct pollfd){ .fd = bdus_events_get_fd(events), .events = POLLIN },
+ *              1, -1);
+ *         bdus_events_take(events, requests, 32, &count);
+ *         for (uint32_t i = 0; i < count; ++i)
+ *                 begin(&requests[i]);    // in the end: bdus_events_answer()
+ *         bdus_events_submit(events);
+ * }
+ * @endcode
+ *
+ * This needs the backend `kbdus` and its protocol `ring`, which is what is used if the
+ * environment says nothing.
+ *
+ *  @{ */
+
+#if (BDUS_REQUIRE_VERSION_PATCH) >= 3
+
+/**
+ * @brief A device that is served without callbacks, from bdus_events_create() or
+ * bdus_events_attach() to bdus_events_close(). To be used by the process that made it
+ * alone, from any of its threads.
+ * @since 0.1.3
+ */
+struct bdus_events;
+
+/**
+ * @brief What a driver is asked to do, or told.
+ *
+ * The first three are *notifications*, which are not answered. The others are
+ * requests, with what the callback of struct bdus_ops of that name gets.
+ * @since 0.1.3
+ */
+enum bdus_request_type {
+	/** @brief The device's node exists. Comes once, after bdus_events_attach()
+	 *  too. Requests may come before it: the kernel reads the partition table
+	 *  while it adds the device. */
+	BDUS_REQUEST_AVAILABLE = 0,
+	/** @brief The driver is to end. Nothing comes after this. What the driver
+	 *  holds it may still answer; then it calls bdus_events_close(). */
+	BDUS_REQUEST_TERMINATE = 1,
+	/** @brief The same, and everything written so far is to be made durable
+	 *  first. Comes only when all requests have been answered. */
+	BDUS_REQUEST_FLUSH_AND_TERMINATE = 2,
+	/** @brief See bdus_ops::read. */
+	BDUS_REQUEST_READ = 3,
+	/** @brief See bdus_ops::write. */
+	BDUS_REQUEST_WRITE = 4,
+	/** @brief See bdus_ops::write_same. */
+	BDUS_REQUEST_WRITE_SAME = 5,
+	/** @brief See bdus_ops::write_zeros and bdus_request::may_unmap. */
+	BDUS_REQUEST_WRITE_ZEROS = 6,
+	/** @brief See bdus_ops::fua_write. */
+	BDUS_REQUEST_FUA_WRITE = 8,
+	/** @brief See bdus_ops::flush: covers the writes that had been answered when
+	 *  it was taken. */
+	BDUS_REQUEST_FLUSH = 9,
+	/** @brief See bdus_ops::discard. */
+	BDUS_REQUEST_DISCARD = 10,
+	/** @brief See bdus_ops::secure_erase. */
+	BDUS_REQUEST_SECURE_ERASE = 11,
+	/** @brief See bdus_ops::ioctl. */
+	BDUS_REQUEST_IOCTL = 12
+};
+
+/** @brief The bit of a type of request in bdus_events_config::operations, e.g.
+ *  `BDUS_OPERATION(READ) | BDUS_OPERATION(WRITE)`.
+ *  @since 0.1.3 */
+#define BDUS_OPERATION(type) (1u << BDUS_REQUEST_##type)
+
+/**
+ * @brief A request or notification that was taken.
+ * @since 0.1.3
+ */
+struct bdus_request {
+	/** @brief Names the request in its answer, to bdus_events_answer(); never used
+	 *  again. 0 for a notification. */
+	uint64_t id;
+	/** @brief First byte of the range; 0 if there is no range. */
+	uint64_t offset;
+	/** @brief Size of the range, or of what an ioctl carries; 0 if there is
+	 *  neither. */
+	uint32_t size;
+	/** @brief Command of an ioctl; 0 for others. */
+	uint32_t command;
+	/** @brief What it is. */
+	enum bdus_request_type type;
+	/** @brief Of BDUS_REQUEST_WRITE_ZEROS: whether the space may be given back. */
+	bool may_unmap;
+	/** @brief What is to be written, or where to put what was read, or the
+	 *  argument of an ioctl. Within the memory that bdus_events_get_memory()
+	 *  tells, aligned to the page size; belongs to the driver until it answers.
+	 *  NULL if there is nothing to carry. */
+	void *buffer;
+};
+
+/**
+ * @brief What a driver without callbacks says beside struct bdus_attrs. All zeros make
+ * a device without any operation.
+ * @since 0.1.3
+ */
+struct bdus_events_config {
+	/** @brief BDUS_OPERATION() bits of the requests that the driver serves. They
+	 *  decide what the device can do as the callbacks in struct bdus_ops do.
+	 *  `FUA_WRITE` needs `FLUSH`. */
+	uint32_t operations;
+	/** @brief Memory of the driver's own for bdus_request::buffer, such as it has
+	 *  registered for its I/O; aligned to the page size. Private or shared
+	 *  anonymous memory, or that of a `memfd_create(2)`; writable. It is pinned,
+	 *  and counts as locked memory. To be left where it is until
+	 *  bdus_events_close() has returned. NULL to have BDUS provide it. */
+	void *memory;
+	/** @brief Size of `memory`, a multiple of the page size, at least that of the
+	 *  largest request; no more of it is used than all requests at a time can
+	 *  fill. If that is NULL, how much there is to be: 0 stands for 4 MiB;
+	 *  adjusted to a multiple of the page size between the same two bounds. A
+	 *  request that finds no memory waits for others to be answered. */
+	size_t memory_size;
+};
+
+bool bdus_events_create_0_1_3_(struct bdus_events **out_events,
+			       const struct bdus_attrs *attrs,
+			       const struct bdus_events_config *config);
+bool bdus_events_attach_0_1_3_(struct bdus_events **out_events, uint64_t dev_id,
+			       const struct bdus_attrs *attrs,
+			       const struct bdus_events_config *config);
+int bdus_events_get_fd_0_1_3_(const struct bdus_events *events);
+struct bdus_ctx *bdus_events_get_ctx_0_1_3_(struct bdus_events *events);
+void *bdus_events_get_memory_0_1_3_(const struct bdus_events *events,
+				    size_t *out_size);
+bool bdus_events_take_0_1_3_(struct bdus_events *events,
+			     struct bdus_request *requests, uint32_t capacity,
+			     uint32_t *out_count);
+bool bdus_events_answer_0_1_3_(struct bdus_events *events, uint64_t id,
+			       int error);
+bool bdus_events_submit_0_1_3_(struct bdus_events *events);
+void bdus_events_close_0_1_3_(struct bdus_events *events, bool is_successful);
+
+/**
+ * @brief Create a block device and become its driver, without callbacks.
+ *
+ * Returns at once; clients can use the device when BDUS_REQUEST_AVAILABLE was taken.
+ * Of `attrs`, `max_concurrent_callbacks`, `dont_daemonize` and `log` mean nothing;
+ * `queue_depth` is 64 if it is 0.
+ *
+ * Does for the process what is said of memory at bdus_run(). The calling thread, and
+ * those that it starts afterwards, stay marked by `PR_SET_IO_FLUSHER`; others that
+ * serve the device are to be marked by the driver itself.
+ *
+ * @param[out] out_events  The device; left alone on failure.
+ * @param      attrs       The attributes; copied.
+ * @param      config      The rest; copied.
+ *
+ * @return Whether it succeeded. Errors: `EINVAL` bad `attrs` or `config`, an argument
+ *         is NULL; `EOPNOTSUPP` the environment or the module demands another backend
+ *         than `kbdus` or another protocol than `ring`; `EFAULT` the memory in
+ *         `config` is not all there, cannot be written, or is that of a file;
+ *         `ENOMEM` also if it is more than the process may lock; `ENOSPC` too many
+ *         devices.
+ *
+ * @since 0.1.3
+ */
+static inline bool bdus_events_create(struct bdus_events **out_events,
+				      const struct bdus_attrs *attrs,
+				      const struct bdus_events_config *config)
+{
+	return bdus_events_create_0_1_3_(out_events, attrs, config);
+}
+
+/**
+ * @brief Become the driver of an existing device, without callbacks.
+ *
+ * Whether its present or former driver had callbacks does not matter. Waits until a
+ * present driver has left, as bdus_rerun() does; `attrs` are as there. Requests that
+ * were left unanswered are the first that are taken.
+ *
+ * @param[out] out_events  The device; left alone on failure.
+ * @param      dev_id      The device.
+ * @param      attrs       The attributes; copied.
+ * @param      config      The rest; copied. Needs all operations of the device.
+ *
+ * @return As bdus_events_create(). Further errors: `EINVAL`, `ENODEV`, `EBUSY`,
+ *         `EINPROGRESS` and `EINTR` as bdus_rerun(); `EOPNOTSUPP` also if the device
+ *         is one of another backend.
+ *
+ * @since 0.1.3
+ */
+static inline bool bdus_events_attach(struct bdus_events **out_events,
+				      uint64_t dev_id,
+				      const struct bdus_attrs *attrs,
+				      const struct bdus_events_config *config)
+{
+	return bdus_events_attach_0_1_3_(out_events, dev_id, attrs, config);
+}
+
+/**
+ * @brief Get the descriptor to poll.
+ *
+ * `poll(2)`, `epoll(7)`, io_uring and the like say that it can be read (`POLLIN`) while
+ * there is something to take. After BDUS_REQUEST_TERMINATE or
+ * BDUS_REQUEST_FLUSH_AND_TERMINATE it may stay so. Nothing else is to be done with it.
+ *
+ * @param events  The device.
+ *
+ * @return The descriptor, valid until bdus_events_close(). Never fails.
+ *
+ * @since 0.1.3
+ */
+static inline int bdus_events_get_fd(const struct bdus_events *events)
+{
+	return bdus_events_get_fd_0_1_3_(events);
+}
+
+/**
+ * @brief Get what is known about a device that is served without callbacks.
+ *
+ * @param events  The device.
+ *
+ * @return What callbacks would see: the id, the path, the attributes *after* they
+ *         were adjusted, and so on. `ops` is NULL; `private_data` is NULL at first,
+ *         and the driver's own. Valid until bdus_events_close(). Never fails.
+ *
+ * @since 0.1.3
+ */
+static inline struct bdus_ctx *bdus_events_get_ctx(struct bdus_events *events)
+{
+	return bdus_events_get_ctx_0_1_3_(events);
+}
+
+/**
+ * @brief Get the memory that all bdus_request::buffer are in, e.g. to register it with
+ * io_uring.
+ *
+ * @param      events    The device.
+ * @param[out] out_size  How much of it is used, a multiple of the page size.
+ *
+ * @return Its beginning; NULL if no request carries anything. Valid until
+ *         bdus_events_close(). Never fails.
+ *
+ * @since 0.1.3
+ */
+static inline void *bdus_events_get_memory(const struct bdus_events *events,
+					   size_t *out_size)
+{
+	return bdus_events_get_memory_0_1_3_(events, out_size);
+}
+
+/**
+ * @brief Take requests and notifications, as many as there are and fit. Never waits.
+ *
+ * Takes no system call unless it finds no requests; if it does not find any, it also
+ * does what bdus_events_submit() does. A driver that is told only of changes
+ * (edge-triggered `epoll(7)`) is to call it until it takes nothing.
+ *
+ * @param      events     The device.
+ * @param[out] requests   What was taken.
+ * @param      capacity   How many fit there.
+ * @param[out] out_count  How many there are, 0 if there was nothing; left alone on
+ *                        failure.
+ *
+ * @return Whether it succeeded. Errors: `EIO` what the module says makes no sense.
+ *
+ * @since 0.1.3
+ */
+static inline bool bdus_events_take(struct bdus_events *events,
+				    struct bdus_request *requests,
+				    uint32_t capacity, uint32_t *out_count)
+{
+	return bdus_events_take_0_1_3_(events, requests, capacity, out_count);
+}
+
+/**
+ * @brief Answer a request, from any thread and in any order.
+ *
+ * Takes no system call: the client gets the answer when bdus_events_submit() is called
+ * next, by any thread, or a fifth of a second later by itself. An answer to a request
+ * that has timed out, or that another driver has been given meanwhile, is ignored.
+ *
+ * @param events  The device.
+ * @param id      The request. Its buffer is not the driver's any more.
+ * @param error   0 or an errno value; what clients see of it is as for callbacks, see
+ *                struct bdus_ops.
+ *
+ * @return Whether it succeeded. Errors: `EINVAL` no such request is in the driver's
+ *         hands.
+ *
+ * @since 0.1.3
+ */
+static inline bool bdus_events_answer(struct bdus_events *events, uint64_t id,
+				      int error)
+{
+	return bdus_events_answer_0_1_3_(events, id, error);
+}
+
+/**
+ * @brief Have clients get all answers that were given before, by any thread.
+ *
+ * Takes one system call, however many they are, and none if there are none. It copies
+ * what answers carry, so it takes the longer the more that is; several threads that
+ * call it at the same time share that work.
+ *
+ * @param events  The device.
+ *
+ * @return Whether it succeeded. Errors: `EIO` what the module says makes no sense.
+ *
+ * @since 0.1.3
+ */
+static inline bool bdus_events_submit(struct bdus_events *events)
+{
+	return bdus_events_submit_0_1_3_(events);
+}
+
+/**
+ * @brief Be the driver of a device no more.
+ *
+ * No other thread may be using it. Answers that were given count. Requests that were
+ * not answered go to the next driver if the device is recoverable, and fail if not. A
+ * device that is not recoverable is destroyed, unless another driver waits for it and
+ * this one `is_successful`.
+ *
+ * @param events         The device, or NULL, which does nothing.
+ * @param is_successful  Whether the driver ends as it should: if it was to flush, it
+ *                       did.
+ *
+ * @since 0.1.3
+ */
+static inline void bdus_events_close(struct bdus_events *events,
+				     bool is_successful)
+{
+	bdus_events_close_0_1_3_(events, is_successful);
+}
+
+#endif
+
+/** @} */
+
+/* ------------------------------------------------------------------------- */
 /** @name Managing devices
  *  @{ */
 

@@ -151,8 +151,8 @@ static handler_fn *const handlers[KBDUS_REQUEST_TYPE_COUNT] = {
 	[KBDUS_REQUEST_TYPE_IOCTL] = handle_ioctl,
 };
 
-/* Reduce what a callback returned to what its client may see. */
-static int client_error(uint32_t type, int error)
+/* Reduce what a driver answers to what its client may see. */
+int libbdus_client_error(uint32_t type, int error)
 {
 	if (type == KBDUS_REQUEST_TYPE_IOCTL)
 		return error >= 0 && error <= 133 && error != ENOSYS ? error
@@ -188,5 +188,6 @@ int libbdus_dispatch(struct bdus_ctx *ctx, unsigned int thread,
 
 	error = handlers[request->type](ctx, thread, request);
 
-	return error == bdus_abort ? error : client_error(request->type, error);
+	return error == bdus_abort ? error :
+				     libbdus_client_error(request->type, error);
 }

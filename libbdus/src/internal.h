@@ -404,6 +404,7 @@ void libbdus_crew_close(struct libbdus_crew *crew);
 
 int libbdus_dispatch(struct bdus_ctx *ctx, unsigned int thread,
 		     const struct libbdus_request *request);
+int libbdus_client_error(uint32_t type, int error);
 
 /* ---- daemonize.c, memory.c, privilege.c: what happens to the process ---- */
 

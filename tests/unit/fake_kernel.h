@@ -34,8 +34,12 @@ static struct {
 	/* The command that fails, and how. */
 	unsigned long failing_command;
 	int failure;
-	/* Control files have memory that can be mapped. */
+	/* Control files have memory that can be mapped; the last of them. */
 	bool is_mappable;
+	int mappable_fd;
+	/* What the module makes of the protocol "ring", and its command. */
+	void (*adjust_ring)(struct kbdus_protocol_config *config);
+	int (*enter)(unsigned long argument);
 	/* What was called, GET_VERSION aside. */
 	unsigned long commands[16];
 	unsigned int command_count;
@@ -75,6 +79,7 @@ int open(const char *path, int flags, ...)
 		int fd = memfd_create("control", MFD_CLOEXEC);
 
 		assert_int_equal(ftruncate(fd, 1 << 20), 0);
+		kernel.mappable_fd = fd;
 		return fd;
 	}
 
@@ -109,6 +114,8 @@ static void adjust(struct kbdus_protocol_config *config)
 		config->payload_stride = 4096;
 		config->mapping_size = 8192;
 	}
+	if (kernel.adjust_ring)
+		kernel.adjust_ring(config);
 }
 
 static void create(struct kbdus_config *config)
@@ -150,6 +157,8 @@ int ioctl(int fd, unsigned long command, ...)
 	va_end(args);
 
 	assert_true(fd > STDERR_FILENO);
+	if (command == KBDUSRING_IOCTL_ENTER)
+		return kernel.enter((uintptr_t)argument);
 	if (command != KBDUS_IOCTL_GET_VERSION)
 		kernel.commands[kernel.command_count++] = command;
 	if (command == kernel.failing_command) {

@@ -72,6 +72,19 @@ static void test_others(void **state)
 	assert_int_equal(sizeof(struct bdus_version), 12);
 	assert_int_equal(bdus_abort, INT_MIN);
 
+	assert_offset(bdus_request, id, 0);
+	assert_offset(bdus_request, offset, 8);
+	assert_offset(bdus_request, size, 16);
+	assert_offset(bdus_request, command, 20);
+	assert_offset(bdus_request, type, 24);
+	assert_offset(bdus_request, may_unmap, 28);
+	assert_offset(bdus_request, buffer, 32);
+	assert_int_equal(sizeof(struct bdus_request), 40);
+	assert_offset(bdus_events_config, operations, 0);
+	assert_offset(bdus_events_config, memory, 8);
+	assert_offset(bdus_events_config, memory_size, 16);
+	assert_int_equal(sizeof(struct bdus_events_config), 24);
+
 	assert_offset(bdus_dev_info, id, 0);
 	assert_offset(bdus_dev_info, path, 8);
 	assert_offset(bdus_dev_info, index, 72);
@@ -116,6 +129,7 @@ static void test_module_structures(void **state)
 	assert_offset(kbdus_protocol_config, channel_offset, 76);
 	assert_offset(kbdus_protocol_config, channel_stride, 80);
 	assert_offset(kbdus_protocol_config, reserved, 84);
+	assert_offset(kbdus_protocol_config, payload_address, 120);
 }
 
 /* In memory that is shared, nobody says how large anything is. */
@@ -135,6 +149,7 @@ static void test_rings(void **state)
 	assert_offset(kbdusring_completion, tail, 0);
 	assert_int_equal(KBDUSRING_IOCTL_ENTER, 0xbd30);
 	assert_int_equal(KBDUSRING_ENTER_WAIT, 0x10000);
+	assert_int_equal(KBDUSRING_ENTER_NOTIFIED, 0x20000);
 	assert_int_equal(KBDUSRING_ENTERED_REQUESTS, 0);
 	assert_int_equal(KBDUSRING_ENTERED_AVAILABLE, 1);
 	assert_int_equal(KBDUSRING_ENTERED_TERMINATE, 2);

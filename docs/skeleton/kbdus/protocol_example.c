@@ -189,6 +189,6 @@ const struct kbdus_protocol kbdus_protocol_example = {
 	.open = example_open,
 	.close = example_close,
 	.call = example_call,
-	/* .start and .map: for protocols that act without being called, or
-	 * share memory. */
+	/* .start, .map and .poll: for protocols that act without being called,
+	 * share memory, or can be waited for by poll(2). */
 };

@@ -34,7 +34,7 @@
 	PROTOCOL(socket_fd_plus_1), PROTOCOL(channel_count),                   \
 	PROTOCOL(payload_memory), PROTOCOL(entry_count),                       \
 	PROTOCOL(driver_offset), PROTOCOL(channel_offset),                     \
-	PROTOCOL(channel_stride)
+	PROTOCOL(channel_stride), PROTOCOL(payload_address)
 
 static const struct field config_fields[] = { CONFIG_FIELDS, { 0 } };
 
@@ -200,14 +200,15 @@ static void do_ioctl(struct call *call)
 		raw_answer(call, " result=%ld", ret);
 }
 
-/* In the calling thread only: takes away or gives back CAP_SYS_ADMIN. */
+/* In the calling thread only: takes away or gives back CAP_SYS_ADMIN, or another
+ * capability=. */
 static void do_privileged(struct call *call)
 {
 	struct __user_cap_header_struct header = {
 		.version = _LINUX_CAPABILITY_VERSION_3,
 	};
 	struct __user_cap_data_struct data[2];
-	uint32_t bit = 1u << CAP_SYS_ADMIN;
+	uint32_t bit = 1u << raw_number_option(call, "capability", CAP_SYS_ADMIN);
 
 	if (syscall(SYS_capget, &header, data) < 0)
 		raw_die("capget");

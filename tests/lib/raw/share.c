@@ -5,6 +5,8 @@
  * to as no driver would. The one that came with a file's session has no name.
  */
 
+#include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -38,6 +40,41 @@ static void do_share(struct call *call)
 		       file->fd, raw_number_option(call, "offset", 0));
 	if (raw_answer_result(call, address == MAP_FAILED ? -1 : 0))
 		raw_memory_add(name, address, size);
+}
+
+/* Memory of the driver's own, size= bytes (path=: of a file), under a name; what cannot
+ * be written with readonly=1. Tells where it is. */
+static void do_make(struct call *call)
+{
+	const char *path = raw_option(call, "path");
+	size_t size = raw_number_option(call, "size", PAGE);
+	int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
+	char *address = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			     path ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS, fd,
+			     0);
+
+	if (address == MAP_FAILED)
+		raw_die("mmap");
+	if (raw_option(call, "readonly"))
+		mprotect(address, size, PROT_READ);
+	if (path)
+		close(fd);
+	raw_memory_add(raw_option(call, "name"), address, size);
+	raw_answer(call, "ok address=%llu", (unsigned long long)(uintptr_t)address);
+}
+
+/* What poll(2) says of a file at once, or within timeout= milliseconds. */
+static void do_poll(struct call *call)
+{
+	struct pollfd polled = {
+		.fd = raw_file_of(call)->fd,
+		.events = POLLIN,
+	};
+
+	if (raw_answer_result(call, poll(&polled, 1,
+					 raw_number_option(call, "timeout", 0)) < 0 ?
+					    -1 : 0))
+		raw_answer(call, " events=%d", polled.revents);
 }
 
 /* Unmaps what has a name; without one, what the file was mapped at first. */
@@ -211,6 +248,8 @@ static void do_fork(struct call *call)
 const struct verb share_verbs[] = {
 	{ "share", do_share },
 	{ "unshare", do_unshare },
+	{ "make", do_make },
+	{ "poll", do_poll },
 	{ "grow", do_grow },
 	{ "protect", do_protect },
 	{ "peek", do_peek },
