@@ -60,7 +60,8 @@ static enum kbdus_admission batch_admit(void *data,
 	if (batch->count == BATCH_SIZE ||
 	    !kbdus_ring_lend(batch->ring, item, &id))
 		return KBDUS_NO_ROOM;
-	if (!kbdus_payload_request_size(item)) {
+	/* None overtakes those that are still to be copied. */
+	if (!batch->count && !kbdus_payload_request_size(item)) {
 		kbdus_ring_submit(batch->ring, id);
 		batch->delivered++;
 		return KBDUS_DELIVERED;
