@@ -7,7 +7,7 @@
  * change against the table below in debug builds, and fires a tracepoint, so
  * that no change can be missed (trace.h):
  *
- *   request   kbdus_slot_set_state()      slot.c       inverter lock
+ *   request   kbdus_slot_set_state()      slot.h       inverter lock
  *   device    device_set_state()          device.c     device lock
  *   session   session_set_state()         session.c    device lock
  *
