@@ -120,17 +120,28 @@ bool kbdus_disk_end_later(struct request *rq, blk_status_t status,
 	       blk_mq_add_to_batch(rq, batch, false, blk_mq_end_request_batch);
 }
 
+/* Whether whoever makes a request is the one who waits for it. */
+static bool request_may_linger(const struct request *rq)
+{
+	return op_is_sync(rq->cmd_flags) && !(rq->cmd_flags & REQ_POLLED) &&
+	       in_task() && !(current->flags & PF_KTHREAD);
+}
+
 static blk_status_t disk_queue_rq(struct blk_mq_hw_ctx *hctx,
 				  const struct blk_mq_queue_data *bd)
 {
 	struct kbdus_device *device = hctx->queue->queuedata;
 	enum kbdus_request_type type = kbdus_disk_request_type(bd->rq);
 	struct kbdus_inverter *inv = device->inverter;
+	/* It may have ended once it was put in. */
+	bool may_linger = request_may_linger(bd->rq);
 	blk_status_t status = BLK_STS_NOTSUPP;
 
 	if (device->config.operations & BIT(type))
 		status = kbdus_inverter_put(inv, bd->rq, type);
-	if (bd->last)
+	if (bd->last && may_linger)
+		kbdus_inverter_push_and_linger(inv);
+	else if (bd->last)
 		kbdus_inverter_push(inv);
 	return status;
 }
@@ -141,6 +152,27 @@ static void disk_commit_rqs(struct blk_mq_hw_ctx *hctx)
 	struct kbdus_device *device = hctx->queue->queuedata;
 
 	kbdus_inverter_push(device->inverter);
+}
+
+static int disk_poll(struct blk_mq_hw_ctx *hctx, struct io_comp_batch *batch)
+{
+	struct kbdus_device *device = hctx->queue->queuedata;
+
+	return kbdus_inverter_poll(device->inverter);
+}
+
+/*
+ * Two queues, of which one is for clients that poll. That is all they differ in, and
+ * they share their tags, as a slot of the inverter is found by the tag alone.
+ */
+static void disk_map_queues(struct blk_mq_tag_set *set)
+{
+	set->map[HCTX_TYPE_DEFAULT].nr_queues = 1;
+	set->map[HCTX_TYPE_READ].nr_queues = 0;
+	set->map[HCTX_TYPE_POLL].nr_queues = 1;
+	set->map[HCTX_TYPE_POLL].queue_offset = 1;
+	blk_mq_map_queues(&set->map[HCTX_TYPE_DEFAULT]);
+	blk_mq_map_queues(&set->map[HCTX_TYPE_POLL]);
 }
 
 /* A driver that does not even let its device be added is given up at once. */
@@ -158,6 +190,8 @@ static const struct blk_mq_ops disk_mq_ops = {
 	.queue_rq = disk_queue_rq,
 	.commit_rqs = disk_commit_rqs,
 	.timeout = disk_time_out,
+	.poll = disk_poll,
+	.map_queues = disk_map_queues,
 };
 
 static int disk_alloc(struct kbdus_device *device)
@@ -190,11 +224,13 @@ static int disk_alloc_tag_set(struct kbdus_device *device)
 {
 	device->tag_set = (struct blk_mq_tag_set){
 		.ops = &disk_mq_ops,
-		.nr_hw_queues = 1,
+		.nr_hw_queues = 2,
+		.nr_maps = HCTX_MAX_TYPES,
 		.queue_depth = device->config.max_outstanding_requests,
 		.numa_node = NUMA_NO_NODE,
 		.cmd_size = sizeof(struct kbdus_command),
-		.flags = BLK_MQ_F_NO_SCHED_BY_DEFAULT | KBDUS_MQ_F_MERGE,
+		.flags = BLK_MQ_F_NO_SCHED_BY_DEFAULT | KBDUS_MQ_F_MERGE |
+			 BLK_MQ_F_TAG_HCTX_SHARED,
 		.timeout = msecs_to_jiffies(device->config.request_timeout_ms),
 	};
 	return blk_mq_alloc_tag_set(&device->tag_set);

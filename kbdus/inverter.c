@@ -78,6 +78,21 @@ void kbdus_inverter_destroy(struct kbdus_inverter *inv)
 }
 
 /**
+ * kbdus_inverter_memory() - what the requests of a device take
+ * @inv: the inverter
+ *
+ * Context: any; needs no lock.
+ *
+ * Return: bytes, those of the block layer's requests included.
+ */
+size_t kbdus_inverter_memory(const struct kbdus_inverter *inv)
+{
+	size_t request = sizeof(struct request) + sizeof(struct kbdus_command);
+
+	return struct_size(inv, slots, inv->depth) + inv->depth * request;
+}
+
+/**
  * kbdus_inverter_push() - has requests taken that were put in
  * @inv: the inverter
  *
@@ -95,6 +110,50 @@ void kbdus_inverter_push(struct kbdus_inverter *inv)
 	if (puller && puller->push)
 		puller->push(puller);
 	rcu_read_unlock();
+}
+
+/**
+ * kbdus_inverter_push_and_linger() - the same for a client that waits for the answer
+ * @inv: the inverter
+ *
+ * It may have been answered on return, if that was soon enough.
+ *
+ * Context: that of the client; does not sleep; no spinlock held.
+ */
+void kbdus_inverter_push_and_linger(struct kbdus_inverter *inv)
+{
+	struct kbdus_puller *puller;
+
+	/* As above. */
+	rcu_read_lock();
+	puller = READ_ONCE(inv->puller);
+	if (puller && puller->linger)
+		puller->linger(puller);
+	else if (puller && puller->push)
+		puller->push(puller);
+	rcu_read_unlock();
+}
+
+/**
+ * kbdus_inverter_poll() - looks for answers, on behalf of a client that polls
+ * @inv: the inverter
+ *
+ * Context: does not sleep; no spinlock held.
+ *
+ * Return: how many requests were ended; 0 if the protocol cannot look for answers.
+ */
+unsigned int kbdus_inverter_poll(struct kbdus_inverter *inv)
+{
+	struct kbdus_puller *puller;
+	unsigned int answered = 0;
+
+	/* As above. */
+	rcu_read_lock();
+	puller = READ_ONCE(inv->puller);
+	if (puller && puller->poll)
+		answered = puller->poll(puller);
+	rcu_read_unlock();
+	return answered;
 }
 
 /**

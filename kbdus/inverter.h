@@ -38,6 +38,10 @@ struct kbdus_command {
  * @push: takes requests as soon as they are there, in the context of whoever put
  *	them in, in an RCU section: does not sleep. NULL if threads of the driver
  *	come for them. Fixed while attached
+ * @linger: like @push, by a client that may look for the answer for a short time. NULL
+ *	if there is no such thing. Fixed while attached
+ * @poll: looks for answers; returns how many there were. In an RCU section: does not
+ *	sleep. NULL if there is no such thing. Fixed while attached
  * @revoke: the requests that it has are about to be taken away: answers that were given
  *	already count, and what the driver can be kept from beginning it is kept from.
  *	In an RCU section: does not sleep. NULL if there is no such thing. Fixed while
@@ -48,6 +52,8 @@ struct kbdus_command {
  */
 struct kbdus_puller {
 	void (*push)(struct kbdus_puller *puller);
+	void (*linger)(struct kbdus_puller *puller);
+	unsigned int (*poll)(struct kbdus_puller *puller);
 	void (*revoke)(struct kbdus_puller *puller);
 	bool is_leaving;
 	bool owes_flush;
@@ -142,11 +148,14 @@ struct kbdus_item {
 struct kbdus_inverter *
 kbdus_inverter_create(const struct kbdus_device_config *config);
 void kbdus_inverter_destroy(struct kbdus_inverter *inv);
+size_t kbdus_inverter_memory(const struct kbdus_inverter *inv);
 
 /* The device's side: push. */
 blk_status_t kbdus_inverter_put(struct kbdus_inverter *inv, struct request *rq,
 				enum kbdus_request_type type);
 void kbdus_inverter_push(struct kbdus_inverter *inv);
+void kbdus_inverter_push_and_linger(struct kbdus_inverter *inv);
+unsigned int kbdus_inverter_poll(struct kbdus_inverter *inv);
 enum blk_eh_timer_return kbdus_inverter_time_out(struct kbdus_inverter *inv,
 						 struct request *rq);
 void kbdus_inverter_cancel(struct kbdus_inverter *inv, struct request *rq);

@@ -6,9 +6,10 @@
  * Clients push: in the context of whoever put a request in, it is taken from the
  * inverter, what it carries is copied, and the driver can see it; it is woken up only
  * if it sleeps. The driver calls to have replies looked at, any number at a time, and
- * to wait. Replies are also looked at by a watch, so that nothing is held up by a
- * thread of the driver that has answered one request and is stuck with the next, and
- * once more when the session ends.
+ * to wait. It need not if clients look themselves: those that poll, and for a short time
+ * those that have one request at a time. Replies are also looked at by a watch, so that
+ * nothing is held up by a thread of the driver that has answered one request and is stuck
+ * with the next, and once more when the session ends.
  *
  * What is in the memory, and what of that is trusted: ring.c. Requests go through here
  * in batches; the ring lock is held to take them and to write their entries, not while
@@ -18,6 +19,7 @@
 #include <linux/mm.h>
 #include <linux/nospec.h>
 #include <linux/poll.h>
+#include <linux/sched/clock.h>
 #include <linux/wait.h>
 
 #include "device.h"
@@ -164,12 +166,18 @@ static void ring_push(struct kbdus_ring *ring)
 		kbdus_inverter_reannounce(ring->inv);
 }
 
-/* The session, or at least its ring, may be ending. */
-static void puller_push(struct kbdus_puller *puller)
+/* NULL if the session, or at least its ring, is ending. */
+static struct kbdus_ring *ring_of(struct kbdus_puller *puller)
 {
 	struct kbdus_session *session =
 		container_of(puller, struct kbdus_session, puller);
-	struct kbdus_ring *ring = READ_ONCE(session->protocol_data);
+
+	return READ_ONCE(session->protocol_data);
+}
+
+static void puller_push(struct kbdus_puller *puller)
+{
+	struct kbdus_ring *ring = ring_of(puller);
 
 	if (ring)
 		ring_push(ring);
@@ -285,12 +293,64 @@ static void ring_reap_all(struct kbdus_ring *ring, struct reaped *reaped)
 		ring_reap(ring, channel, reaped);
 }
 
+/* How often to look before the clock is looked at. */
+#define LOOKS 16
+
+/*
+ * Looks for a reply, or until nothing is with the driver. Returns whether that was soon
+ * enough; the reply is still there.
+ */
+static bool ring_linger(const struct kbdus_ring *ring)
+{
+	u64 began_at = local_clock();
+	int i;
+
+	do {
+		for (i = 0; i < LOOKS; i++) {
+			if (kbdus_ring_has_reply(ring) ||
+			    !READ_ONCE(ring->loan_count))
+				return true;
+			cpu_relax();
+		}
+	} while (kbdus_linger_may_go_on(&ring->linger, began_at));
+	return false;
+}
+
+static void puller_linger(struct kbdus_puller *puller)
+{
+	struct kbdus_ring *ring = ring_of(puller);
+	struct reaped reaped = { 0 };
+	bool has_found;
+
+	if (!ring)
+		return;
+	if (!kbdus_linger_begin(&ring->linger, !READ_ONCE(ring->loan_count))) {
+		ring_push(ring);
+		return;
+	}
+	kbdus_ring_add_reaper(ring);
+	ring_push(ring);
+	has_found = ring_linger(ring);
+	kbdus_ring_remove_reaper(ring);
+	if (kbdus_ring_has_reply(ring))
+		ring_reap_all(ring, &reaped);
+	kbdus_linger_end(&ring->linger, has_found);
+}
+
+static unsigned int puller_poll(struct kbdus_puller *puller)
+{
+	struct kbdus_ring *ring = ring_of(puller);
+	struct reaped reaped = { 0 };
+
+	if (ring && kbdus_ring_has_reply(ring))
+		ring_reap_all(ring, &reaped);
+	return reaped.answered;
+}
+
 /* What was answered counts; what was not begun is not to be. */
 static void puller_revoke(struct kbdus_puller *puller)
 {
-	struct kbdus_session *session =
-		container_of(puller, struct kbdus_session, puller);
-	struct kbdus_ring *ring = READ_ONCE(session->protocol_data);
+	struct kbdus_ring *ring = ring_of(puller);
 	struct reaped reaped = { 0 };
 
 	if (!ring)
@@ -330,6 +390,8 @@ static int protocol_ring_open(struct kbdus_session *session,
 	config->payload_address = 0;
 	WRITE_ONCE(session->protocol_data, ring);
 	session->puller.push = puller_push;
+	session->puller.linger = puller_linger;
+	session->puller.poll = puller_poll;
 	session->puller.revoke = puller_revoke;
 	return 0;
 }

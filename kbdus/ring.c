@@ -74,6 +74,7 @@ static bool config_is_plain(const struct kbdus_protocol_config *config)
 	copy.channel_count = 0;
 	copy.payload_memory = 0;
 	copy.payload_address = 0;
+	copy.spin_us = 0;
 	return kbdus_config_is_plain(&copy);
 }
 
@@ -234,6 +235,8 @@ struct kbdus_ring *kbdus_ring_create(struct kbdus_session *session,
 	}
 
 	ring_place(ring, config);
+	kbdus_linger_init(&ring->linger, min_t(u32, config->spin_us,
+					     KBDUSRING_MAX_LINGER_US));
 	spin_lock_init(&ring->lock);
 	for (id = 0; id < ring->entry_count; id++)
 		ring->loans[id].next_free = id + 1;
@@ -357,6 +360,7 @@ bool kbdus_ring_lend(struct kbdus_ring *ring, const struct kbdus_item *item,
 		.type = item->type,
 		.length = kbdus_disk_request_length(item->rq),
 		.offset = kbdus_disk_request_offset(item->rq),
+		.is_polled = item->rq->cmd_flags & REQ_POLLED,
 		.inverter_handle = item->handle,
 		.handle = item->handle >> ID_BITS << ID_BITS | free,
 		.first_page = first_page,
@@ -403,6 +407,7 @@ void kbdus_ring_submit(struct kbdus_ring *ring, u32 id)
 			.length = loan->length,
 			.type = loan->type,
 			.payload_offset = loan->first_page << PAGE_SHIFT,
+			.flags = loan->is_polled ? KBDUSRING_REQUEST_POLLED : 0,
 		};
 }
 
@@ -417,10 +422,61 @@ void kbdus_ring_publish(struct kbdus_ring *ring)
 	smp_store_release(&ring->submission->tail, ring->next);
 }
 
-static struct kbdusring_completion *channel_of(struct kbdus_ring *ring,
+static struct kbdusring_completion *channel_of(const struct kbdus_ring *ring,
 					       u32 channel)
 {
 	return ring->channels + (size_t)channel * ring->channel_stride;
+}
+
+/**
+ * kbdus_ring_has_reply() - whether there is a reply that nobody has looked at
+ * @ring: the ring
+ *
+ * Context: any; needs no lock. The driver may lie.
+ *
+ * Return: true if it seems so.
+ */
+bool kbdus_ring_has_reply(const struct kbdus_ring *ring)
+{
+	u32 channel;
+
+	for (channel = 0; channel < ring->channel_count; channel++) {
+		if (READ_ONCE(channel_of(ring, channel)->tail) !=
+		    READ_ONCE(ring->heads[channel]))
+			return true;
+	}
+	return false;
+}
+
+/* The driver can only read it. */
+static atomic_t *reapers_of(struct kbdus_ring *ring)
+{
+	static_assert(sizeof(ring->submission->reapers) == sizeof(atomic_t));
+	return (atomic_t *)&ring->submission->reapers;
+}
+
+/**
+ * kbdus_ring_add_reaper() - tells the driver that somebody looks for replies
+ * @ring: the ring
+ *
+ * Context: any; needs no lock. From now on it need not call for them.
+ */
+void kbdus_ring_add_reaper(struct kbdus_ring *ring)
+{
+	atomic_inc(reapers_of(ring));
+}
+
+/**
+ * kbdus_ring_remove_reaper() - tells it that this is over
+ * @ring: the ring
+ *
+ * Context: any; needs no lock. The caller looks once more afterwards: if the driver did
+ * not call, it had put its reply in before.
+ */
+void kbdus_ring_remove_reaper(struct kbdus_ring *ring)
+{
+	atomic_dec(reapers_of(ring));
+	smp_mb__after_atomic();
 }
 
 /**
@@ -445,7 +501,7 @@ bool kbdus_ring_next_reply(struct kbdus_ring *ring, u32 channel,
 	if (tail == head)
 		return false;
 	if (tail - head > ring->entry_count) {
-		ring->heads[channel] = tail;
+		WRITE_ONCE(ring->heads[channel], tail);
 		*reply = (struct kbdusring_reply){ 0 };
 		return true;
 	}
@@ -453,7 +509,7 @@ bool kbdus_ring_next_reply(struct kbdus_ring *ring, u32 channel,
 	reply->handle = READ_ONCE(replies->handle);
 	reply->error = READ_ONCE(replies->error);
 	reply->reserved = READ_ONCE(replies->reserved);
-	ring->heads[channel] = head + 1;
+	WRITE_ONCE(ring->heads[channel], head + 1);
 	return true;
 }
 

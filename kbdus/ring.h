@@ -7,6 +7,7 @@
 #include <linux/workqueue.h>
 
 #include "inverter.h"
+#include "linger.h"
 
 struct kbdus_pinned;
 struct kbdus_session;
@@ -32,6 +33,7 @@ enum kbdus_loan_state {
  * @type: of the request
  * @length: of its range, or its command
  * @offset: of its range
+ * @is_polled: its client polls
  * @inverter_handle: the inverter's name of it
  * @handle: the driver's: the number of the hand-over, above the id
  * @first_page: of the payload memory
@@ -48,6 +50,7 @@ struct kbdus_loan {
 	u32 type;
 	u32 length;
 	u64 offset;
+	bool is_polled;
 	u64 inverter_handle;
 	u64 handle;
 	u32 first_page;
@@ -72,6 +75,7 @@ struct kbdus_loan {
  * @page_count: of @payload
  * @looking: threads of the driver that are in here and look for requests before they
  *	sleep
+ * @linger: whether clients are to look for answers
  * @lock: guards everything below
  * @is_closed: takes nothing any more
  * @is_starved: requests wait because there was no id or payload memory for them
@@ -102,6 +106,7 @@ struct kbdus_ring {
 	u32 channel_count;
 	u32 page_count;
 	atomic_t looking;
+	struct kbdus_linger linger;
 
 	spinlock_t lock;
 	bool is_closed;
@@ -130,6 +135,11 @@ struct kbdus_ring *kbdus_ring_create(struct kbdus_session *session,
 void kbdus_ring_revoke(struct kbdus_ring *ring);
 void kbdus_ring_close(struct kbdus_ring *ring);
 void kbdus_ring_free(struct kbdus_ring *ring);
+
+/* Clients that look for answers, without a lock. */
+void kbdus_ring_add_reaper(struct kbdus_ring *ring);
+void kbdus_ring_remove_reaper(struct kbdus_ring *ring);
+bool kbdus_ring_has_reply(const struct kbdus_ring *ring);
 
 /* Under the ring lock. */
 bool kbdus_ring_lend(struct kbdus_ring *ring, const struct kbdus_item *item,

@@ -587,6 +587,22 @@ __poll_t kbdus_session_poll(struct kbdus_session *session, struct file *file,
 	return protocol->poll(session, file, table);
 }
 
+/* Without what the block layer has for any disk. */
+static u64 memory_of(const struct kbdus_device *device)
+{
+	const struct kbdus_protocol_config *config;
+	u64 memory = kbdus_inverter_memory(device->inverter);
+
+	if (!device->session)
+		return memory;
+	config = &device->session->protocol_config;
+	memory += config->mapping_size;
+	/* It is the driver's own. */
+	if (config->payload_memory && !config->payload_offset)
+		memory += config->payload_memory;
+	return memory;
+}
+
 /**
  * kbdus_session_get_info() - tells everything about a device
  * @device: the device
@@ -602,6 +618,7 @@ void kbdus_session_get_info(struct kbdus_device *device,
 	info->config.device = device->config;
 	info->state = device->state;
 	info->openers = device->openers;
+	info->memory = memory_of(device);
 	info->read_only = kbdus_config_is_read_only(&device->config);
 	if (device->session) {
 		info->config.protocol = device->session->protocol_config;

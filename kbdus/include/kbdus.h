@@ -285,8 +285,14 @@ struct kbdus_protocol_config {
 	/** @brief Protocol "ring", *out:* bytes from one channel's completion ring
 	 *  to the next one's. Zero for others. */
 	__u32 channel_stride;
+	/** @brief Protocol "ring": for how long, in microseconds, threads of the
+	 *  driver look for requests before they sleep, and clients that have one
+	 *  request at a time for answers; 0 for not at all. What threads do is up
+	 *  to the driver; clients look for at most #KBDUSRING_MAX_LINGER_US. Zero
+	 *  for others. */
+	__u32 spin_us;
 	/** @brief Zero. Room for the settings of each protocol. */
-	__u8 reserved[36];
+	__u8 reserved[32];
 	/** @brief *In:* protocol "ring": address of `payload_memory` bytes of the
 	 *  caller's memory for payload, a multiple of the page size (`EINVAL`);
 	 *  0 to have the module provide it. Zero for others, and when handed out. */
@@ -415,7 +421,12 @@ struct kbdus_device_info {
 	/** @brief *Out:* boolean, whether clients can only read. */
 	__u32 read_only;
 	/** @brief Zero. */
-	__u8 reserved[108];
+	__u32 reserved_alignment;
+	/** @brief *Out:* bytes of memory that cannot be swapped out, for the requests that
+	 *  the device can have, and what it shares with its driver. */
+	__u64 memory;
+	/** @brief Zero. */
+	__u8 reserved[96];
 };
 
 /** @} */
@@ -975,6 +986,13 @@ struct kbdusuds_reply {
  * reply is not held up by a thread that does something else for long; and at the end of
  * the session, so that replies given until then count.
  *
+ * *Clients that look.* A client that has one request at a time may look for its reply
+ * instead of sleeping, for at most kbdus_protocol_config::spin_us and as long as that
+ * proves worth while, and one that polls does so in any case. Such a client looks at the completion rings of all
+ * channels. So no call is needed to have replies looked at if, after the last of them was
+ * put in and with a full memory barrier between, kbdusring_submission::reapers is not 0, or
+ * if all of them are to requests with #KBDUSRING_REQUEST_POLLED.
+ *
  * *Polling.* poll(2), epoll(7) and the like say of the control file that it can be read
  * (`POLLIN`) while there are requests that nobody has taken, or a notification, which
  * #KBDUSRING_ENTER_NOTIFIED brings. With the other protocols, and before the control file
@@ -999,6 +1017,9 @@ struct kbdusuds_reply {
 /** @brief Bytes of payload memory if the driver does not say. */
 #define KBDUSRING_DEFAULT_PAYLOAD_MEMORY (512u << 10)
 
+/** @brief The longest that clients look for answers before they sleep, in microseconds. */
+#define KBDUSRING_MAX_LINGER_US 100
+
 /** @brief A request, written by the module; 64 bytes. */
 struct kbdusring_request {
 	/** @brief Names the request in its reply; never 0. */
@@ -1013,16 +1034,25 @@ struct kbdusring_request {
 	 *  to be what the answer carries: bytes from its beginning, a multiple of
 	 *  the page size. Meaningless if there is neither. */
 	__u32 payload_offset;
+	/** @brief #KBDUSRING_REQUEST_POLLED or 0. */
+	__u32 flags;
 	/** @brief Zero. */
-	__u8 reserved[36];
+	__u8 reserved[32];
 };
+
+/** @brief Flag of a request: its client polls (`RWF_HIPRI`, `IORING_SETUP_IOPOLL`), so it
+ *  looks for the reply itself. */
+#define KBDUSRING_REQUEST_POLLED (1u << 0)
 
 /** @brief Beginning of the submission ring, written by the module; 64 bytes. */
 struct kbdusring_submission {
 	/** @brief Counts the requests that were put in. */
 	__u32 tail;
+	/** @brief How many clients are looking for replies themselves, in all channels, and
+	 *  will look once more after they have taken themselves out of the count. */
+	__u32 reapers;
 	/** @brief Zero. */
-	__u8 reserved[60];
+	__u8 reserved[56];
 };
 
 /** @brief What threads of the driver have in common, written by them; 64 bytes. */

@@ -452,7 +452,8 @@ struct bdus_attrs {
 	 *  after the other are served several times faster then, at the expense of a
 	 *  processor that would have been idle. One thread looks at a time, and none
 	 *  whose waits have not been that short of late, or where there is one
-	 *  processor only. 0 stands for 50, #BDUS_NO_SPINNING for not at all; more
+	 *  processor only. A client that has one request at a time looks for its answer
+	 *  under the same conditions, but for no more than 100. 0 stands for 50, #BDUS_NO_SPINNING for not at all; more
 	 *  than 10000 is adjusted to that.
 	 *  @since 0.1.3 */
 	uint32_t spin_time_us;
@@ -1175,6 +1176,20 @@ struct bdus_dev_info {
 
 	/** @brief Name of the backend that made it; see bdus_get_backend_info(). */
 	char backend[16];
+
+	/** @brief Threads of the driver that can serve at a time without getting into
+	 *  each other's way; 0 if that is not limited, or not known. */
+	uint32_t concurrency;
+	/** @brief Microseconds for which threads look for requests before they
+	 *  sleep; 0 if they do not, or it is not known. See
+	 *  bdus_attrs::spin_time_us. */
+	uint32_t spin_time_us;
+	/** @brief Bytes of memory for what requests carry; 0 if there is none that
+	 *  is shared with the driver, or it is not known. */
+	uint64_t payload_memory;
+	/** @brief Bytes of memory that the module has for the requests of the device,
+	 *  and shares with its driver; 0 if it is not known. */
+	uint64_t memory;
 };
 
 bool bdus_get_dev_info_0_1_3_(uint64_t dev_id, struct bdus_dev_info *out_info,

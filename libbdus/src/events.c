@@ -331,7 +331,7 @@ static int look(struct bdus_events *events, struct bdus_request *requests,
 	int ret;
 
 	if (events->is_over ||
-	    (events->has_entered && !libbdus_events_is_empty(events)))
+	    (events->has_entered && !libbdus_ring_is_empty(&events->ring)))
 		return 0;
 
 	events->has_entered = true;
@@ -388,7 +388,8 @@ static int submit(struct bdus_events *events)
 	bool is_waiting;
 
 	pthread_mutex_lock(&events->lock);
-	is_waiting = events->waiting > 0;
+	is_waiting = events->waiting > 0 &&
+		     !libbdus_ring_has_reaper(&events->ring);
 	events->waiting = 0;
 	pthread_mutex_unlock(&events->lock);
 	return is_waiting ? enter(events, 0) : 0;
@@ -433,8 +434,8 @@ LIBBDUS_EXPORT void *
 bdus_events_get_memory_0_1_3_(const struct bdus_events *events,
 			      size_t *out_size)
 {
-	*out_size = events->ring.payload_size;
-	return events->ring.payload;
+	*out_size = events->payload_size;
+	return events->payload;
 }
 
 LIBBDUS_EXPORT bool bdus_events_take_0_1_3_(struct bdus_events *events,

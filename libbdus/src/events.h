@@ -7,7 +7,7 @@
 
 #include <pthread.h>
 
-#include "internal.h"
+#include "ring.h"
 
 /* A request in the driver's hands, or room for one. */
 struct libbdus_held {
@@ -17,27 +17,10 @@ struct libbdus_held {
 	uint64_t handle;
 	/* enum kbdus_request_type */
 	uint32_t type;
+	/* Its client looks for the answer. */
+	bool is_polled;
 	/* The next that is free, if this one is. */
 	uint32_t next_free;
-};
-
-/* The memory shared with the module; fixed while there is a session. */
-struct libbdus_events_ring {
-	const struct kbdusring_submission *submission;
-	const struct kbdusring_request *requests;
-	struct kbdusring_driver *driver;
-	struct kbdusring_completion *completion;
-	struct kbdusring_reply *replies;
-	/* NULL if there can be none. */
-	char *payload;
-	size_t payload_size;
-	/* Entries of each ring, a power of two. */
-	uint32_t entry_count;
-	/* What is mapped: what the module writes, and what the driver does. */
-	void *of_module;
-	size_t of_module_size;
-	void *of_driver;
-	size_t of_driver_size;
 };
 
 struct bdus_events {
@@ -46,7 +29,13 @@ struct bdus_events {
 	struct bdus_events_config config;
 	struct bdus_attrs attrs;
 	struct bdus_ctx *ctx;
-	struct libbdus_events_ring ring;
+	/* The memory shared with the module, fixed while there is a session. */
+	struct libbdus_ring ring;
+	struct kbdusring_completion *completion;
+	struct kbdusring_reply *replies;
+	/* NULL if there can be none. */
+	char *payload;
+	size_t payload_size;
 	/* Guards all that follows. Held for the time of a few entries, never while
 	 * anything is waited for or copied. */
 	pthread_mutex_t lock;
@@ -66,7 +55,6 @@ struct bdus_events {
 extern const struct libbdus_protocol libbdus_protocol_events;
 
 /* Under the lock. */
-bool libbdus_events_is_empty(const struct bdus_events *events);
 bool libbdus_events_take(struct bdus_events *events,
 			 struct bdus_request *request);
 bool libbdus_events_put(struct bdus_events *events, uint64_t id, int error);

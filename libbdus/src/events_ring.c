@@ -16,7 +16,6 @@
 #include <linux/ioctl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "events.h"
 
@@ -48,49 +47,25 @@ static int events_prepare(struct libbdus_session *session,
 	return 0;
 }
 
-/* Map from one offset to another. */
-static int map(const struct libbdus_session *session, uint64_t start,
-	       uint64_t end, int protection, void **out, size_t *size)
+static void set_payload(struct bdus_events *events,
+			const struct kbdus_protocol_config *config)
 {
-	void *memory = mmap(NULL, end - start, protection, MAP_SHARED,
-			    session->fd, (off_t)start);
-
-	if (memory == MAP_FAILED) {
-		return libbdus_error_with_errno(errno,
-			"Failed to map %llu bytes shared with kbdus",
-			(unsigned long long)(end - start));
-	}
-
-	*out = memory;
-	*size = end - start;
-	return 0;
-}
-
-static void set_ring(struct bdus_events *events,
-		     const struct kbdus_protocol_config *config)
-{
-	struct libbdus_events_ring *ring = &events->ring;
-	char *of_driver = ring->of_driver;
-
-	ring->submission = ring->of_module;
-	ring->requests = (void *)(ring->submission + 1);
-	ring->driver = ring->of_driver;
-	ring->completion = (void *)(of_driver + (config->channel_offset -
-						 config->driver_offset));
-	ring->replies = (void *)(ring->completion + 1);
-	ring->entry_count = config->entry_count;
 	if (!config->payload_size)
 		return;
-	ring->payload_size = config->payload_memory;
-	ring->payload = events->config.memory ?
-				events->config.memory :
-				of_driver + (config->payload_offset -
-					     config->driver_offset);
+	events->payload_size = config->payload_memory;
+	events->payload = events->config.memory ? events->config.memory :
+						  events->ring.payload;
+}
+
+/* Of each ring, and as many places there are. */
+static uint32_t entry_count(const struct bdus_events *events)
+{
+	return events->ring.mask + 1;
 }
 
 static int make_table(struct bdus_events *events)
 {
-	const uint32_t count = events->ring.entry_count;
+	const uint32_t count = entry_count(events);
 
 	events->held = calloc(count, sizeof(*events->held));
 	if (!events->held) {
@@ -109,19 +84,15 @@ static int events_begin(struct libbdus_session *session,
 			const struct kbdus_protocol_config *config)
 {
 	struct bdus_events *events = session->shared;
-	struct libbdus_events_ring *ring = &events->ring;
 	int ret;
 
-	ret = map(session, 0, config->driver_offset, PROT_READ,
-		  &ring->of_module, &ring->of_module_size);
-	if (!ret)
-		ret = map(session, config->driver_offset, config->mapping_size,
-			  PROT_READ | PROT_WRITE, &ring->of_driver,
-			  &ring->of_driver_size);
+	ret = libbdus_ring_map(session, config, &events->ring);
 	if (ret)
 		return ret;
 
-	set_ring(events, config);
+	events->completion = libbdus_ring_completion(&events->ring, config, 0);
+	events->replies = (void *)(events->completion + 1);
+	set_payload(events, config);
 	return make_table(events);
 }
 
@@ -129,10 +100,7 @@ static void events_end(struct libbdus_session *session)
 {
 	struct bdus_events *events = session->shared;
 
-	if (events->ring.of_driver)
-		munmap(events->ring.of_driver, events->ring.of_driver_size);
-	if (events->ring.of_module)
-		munmap(events->ring.of_module, events->ring.of_module_size);
+	libbdus_ring_unmap(&events->ring);
 	free(events->held);
 }
 
@@ -147,39 +115,6 @@ const struct libbdus_protocol libbdus_protocol_events = {
 
 /* ---- requests ---- */
 
-/* Whether there is no request to be taken. */
-bool libbdus_events_is_empty(const struct bdus_events *events)
-{
-	const struct libbdus_events_ring *ring = &events->ring;
-	/* In this order: see pop(). */
-	const uint32_t head =
-		__atomic_load_n(&ring->driver->head, __ATOMIC_ACQUIRE);
-
-	return head == __atomic_load_n(&ring->submission->tail, __ATOMIC_ACQUIRE);
-}
-
-/*
- * Take the oldest request out of the ring. The head is read before the tail: so there
- * is one if they differ and the head does not move, which the module may do.
- */
-static bool pop(const struct libbdus_events_ring *ring,
-		struct kbdusring_request *request)
-{
-	uint32_t *const head = &ring->driver->head;
-	uint32_t count = __atomic_load_n(head, __ATOMIC_ACQUIRE);
-
-	while (count !=
-	       __atomic_load_n(&ring->submission->tail, __ATOMIC_ACQUIRE)) {
-		*request = ring->requests[count & (ring->entry_count - 1)];
-		if (__atomic_compare_exchange_n(head, &count, count + 1, false,
-						__ATOMIC_ACQ_REL,
-						__ATOMIC_ACQUIRE))
-			return true;
-	}
-
-	return false;
-}
-
 static uint64_t hold(struct bdus_events *events,
 		     const struct kbdusring_request *taken)
 {
@@ -190,6 +125,7 @@ static uint64_t hold(struct bdus_events *events,
 	held->id = ++events->next_serial << PLACE_BITS | place;
 	held->handle = taken->handle;
 	held->type = taken->type;
+	held->is_polled = taken->flags & KBDUSRING_REQUEST_POLLED;
 	return held->id;
 }
 
@@ -204,7 +140,7 @@ static void set_ioctl(struct bdus_request *request, uint32_t command)
 		memset(request->buffer, 0, request->size);
 }
 
-static void describe(const struct libbdus_events_ring *ring,
+static void describe(const struct bdus_events *events,
 		     const struct kbdusring_request *taken,
 		     struct bdus_request *request)
 {
@@ -219,14 +155,14 @@ static void describe(const struct libbdus_events_ring *ring,
 	case KBDUS_REQUEST_TYPE_WRITE:
 	case KBDUS_REQUEST_TYPE_WRITE_SAME:
 	case KBDUS_REQUEST_TYPE_FUA_WRITE:
-		request->buffer = ring->payload + taken->payload_offset;
+		request->buffer = events->payload + taken->payload_offset;
 		break;
 	case KBDUS_REQUEST_TYPE_WRITE_ZEROS_MAY_UNMAP:
 		request->type = BDUS_REQUEST_WRITE_ZEROS;
 		request->may_unmap = true;
 		break;
 	case KBDUS_REQUEST_TYPE_IOCTL:
-		request->buffer = ring->payload + taken->payload_offset;
+		request->buffer = events->payload + taken->payload_offset;
 		set_ioctl(request, taken->length);
 		break;
 	}
@@ -241,11 +177,11 @@ bool libbdus_events_take(struct bdus_events *events,
 {
 	struct kbdusring_request taken;
 
-	if (events->first_free == events->ring.entry_count ||
-	    !pop(&events->ring, &taken))
+	if (events->first_free == entry_count(events) ||
+	    !libbdus_ring_take(&events->ring, &taken))
 		return false;
 
-	describe(&events->ring, &taken, request);
+	describe(events, &taken, request);
 	request->id = hold(events, &taken);
 	return true;
 }
@@ -256,21 +192,21 @@ bool libbdus_events_take(struct bdus_events *events,
  */
 bool libbdus_events_put(struct bdus_events *events, uint64_t id, int error)
 {
-	const struct libbdus_events_ring *ring = &events->ring;
 	const uint32_t place = id & ((1u << PLACE_BITS) - 1);
-	const uint32_t count = ring->completion->tail;
+	const uint32_t count = events->completion->tail;
 	struct libbdus_held *held;
 
-	if (!id || place >= ring->entry_count || events->held[place].id != id)
+	if (!id || place >= entry_count(events) || events->held[place].id != id)
 		return false;
 
 	held = &events->held[place];
-	ring->replies[count & (ring->entry_count - 1)] = (struct kbdusring_reply){
+	events->replies[count & events->ring.mask] = (struct kbdusring_reply){
 		.handle = held->handle,
 		.error = libbdus_client_error(held->type, error),
 	};
-	__atomic_store_n(&ring->completion->tail, count + 1, __ATOMIC_RELEASE);
-	++events->waiting;
+	__atomic_store_n(&events->completion->tail, count + 1, __ATOMIC_RELEASE);
+	if (!held->is_polled)
+		++events->waiting;
 
 	held->id = 0;
 	held->next_free = events->first_free;

@@ -61,6 +61,19 @@ static void describe_config(const struct kbdus_device_config *from,
 	to->partition_scanning = !(from->flags & KBDUS_DEVICE_F_NO_PARTITIONS);
 }
 
+/* Those of the driver that there is. */
+static void describe_settings(const struct kbdus_protocol_config *from,
+			      struct bdus_dev_info *to)
+{
+	to->concurrency = from->channel_count + from->buffer_count;
+	to->spin_time_us = from->spin_us;
+	to->payload_memory = from->payload_memory;
+	if (from->buffer_count) {
+		to->payload_memory =
+			(uint64_t)from->buffer_count * from->payload_stride;
+	}
+}
+
 static void describe_statistics(const struct kbdus_device_statistics *from,
 				struct bdus_dev_info *to)
 {
@@ -89,7 +102,9 @@ void libbdus_info_translate(const struct kbdus_device_info *from,
 	*to = (struct bdus_dev_info){ 0 };
 	describe_state(from, to);
 	describe_config(&from->config.device, to);
+	describe_settings(&from->config.protocol, to);
 	describe_statistics(&from->statistics, to);
+	to->memory = from->memory;
 }
 
 static int get_info(uint64_t dev_id, struct bdus_dev_info *out, size_t size)

@@ -17,10 +17,10 @@
 
 /* The fastest first, as far as it was measured. */
 static const struct libbdus_protocol *const protocols[] = {
-	&libbdus_protocol_ioctl,
-	&libbdus_protocol_mmap,
-	&libbdus_protocol_uds,
 	&libbdus_protocol_ring,
+	&libbdus_protocol_mmap,
+	&libbdus_protocol_ioctl,
+	&libbdus_protocol_uds,
 };
 
 #define PROTOCOL_COUNT (sizeof(protocols) / sizeof(protocols[0]))

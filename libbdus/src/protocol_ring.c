@@ -8,7 +8,7 @@
  * in a ring of its own, which with a few pointers is its channel. Neither takes a
  * system call. One is made if there are no more requests, or if replies have waited
  * for others long enough: the module looks at them, and the worker waits for something
- * to do.
+ * to do. Where clients look for replies themselves none is made for these.
  *
  * The memory is mapped once per session, before any thread or process is forked off,
  * so a daemon has it at the same place. No locks: workers share the count of the
@@ -20,22 +20,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 
-#include "internal.h"
+#include "ring.h"
 
 #define CACHE_LINE 64
 
-/* Where workers find what they have in common. */
+/* What workers have in common. */
 struct rings {
-	const struct kbdusring_submission *submission;
-	const struct kbdusring_request *requests;
-	struct kbdusring_driver *driver;
-	/* NULL if there can be none. */
-	char *payload;
-	/* Turns a counter into an index, in the ring of requests and in those of
-	 * replies. */
-	uint32_t mask;
+	struct libbdus_ring ring;
 	/* Whether a worker looks all the time, before it sleeps. One is enough. */
 	bool has_spinner;
 };
@@ -50,24 +42,19 @@ struct channel {
 	bool has_entered;
 	/* Counted among those who will soon look for requests. */
 	bool is_attentive;
-	/* Replies that the module was not told to look at. */
+	/* Whether the client of the request that is being served looks for its reply. */
+	bool is_polled;
+	/* Replies since the module was last told to look, or need not be. */
+	uint32_t served;
+	/* Those of them that it has to be told of. */
 	uint32_t waiting;
 	struct libbdus_pace pace;
 	struct libbdus_spin spin;
 } __attribute__((aligned(CACHE_LINE)));
 
-/* A part of the shared memory. */
-struct part {
-	char *memory;
-	size_t size;
-};
-
 /* What the workers of a session share. */
 struct mapping {
 	struct rings rings;
-	/* Can only be read. */
-	struct part of_module;
-	struct part of_driver;
 	uint32_t count;
 	struct channel channels[];
 };
@@ -79,64 +66,24 @@ struct mapping {
 static int ring_prepare(struct libbdus_session *session,
 			struct kbdus_protocol_config *config)
 {
+	config->spin_us =
+		(uint32_t)(libbdus_spin_longest(session->spin_time_us) / 1000);
 	config->channel_count = session->workers_wanted;
 	if (config->channel_count > KBDUSRING_MAX_CHANNELS)
 		config->channel_count = KBDUSRING_MAX_CHANNELS;
 	return 0;
 }
 
-/* Map from one offset to another. */
-static int map(const struct libbdus_session *session, uint64_t start,
-	       uint64_t end, int protection, struct part *part)
-{
-	void *memory = mmap(NULL, end - start, protection, MAP_SHARED,
-			    session->fd, (off_t)start);
-
-	if (memory == MAP_FAILED) {
-		return libbdus_error_with_errno(errno,
-			"Failed to map %llu bytes shared with kbdus",
-			(unsigned long long)(end - start));
-	}
-
-	*part = (struct part){ .memory = memory, .size = end - start };
-	return 0;
-}
-
-static void unmap(const struct part *part)
-{
-	if (part->memory)
-		munmap(part->memory, part->size);
-}
-
-static void set_rings(struct mapping *mapping,
-		      const struct kbdus_protocol_config *config)
-{
-	struct rings *rings = &mapping->rings;
-
-	rings->submission = (void *)mapping->of_module.memory;
-	rings->requests = (void *)(rings->submission + 1);
-	rings->driver = (void *)mapping->of_driver.memory;
-	if (config->payload_size) {
-		rings->payload = mapping->of_driver.memory +
-				 (config->payload_offset -
-				  config->driver_offset);
-	}
-	rings->mask = config->entry_count - 1;
-}
-
 static void set_channels(struct mapping *mapping,
 			 const struct kbdus_protocol_config *config,
 			 uint64_t longest_spin_ns)
 {
-	char *memory = mapping->of_driver.memory +
-		       (config->channel_offset - config->driver_offset);
-
 	for (uint32_t i = 0; i < mapping->count; ++i) {
 		struct channel *channel = &mapping->channels[i];
 
 		channel->rings = &mapping->rings;
-		channel->completion =
-			(void *)(memory + (size_t)i * config->channel_stride);
+		channel->completion = libbdus_ring_completion(
+			&mapping->rings.ring, config, i);
 		channel->replies = (void *)(channel->completion + 1);
 		channel->index = i;
 		libbdus_pace_init(&channel->pace, config->entry_count);
@@ -151,8 +98,7 @@ static void ring_end(struct libbdus_session *session)
 	if (!mapping)
 		return;
 
-	unmap(&mapping->of_driver);
-	unmap(&mapping->of_module);
+	libbdus_ring_unmap(&mapping->rings.ring);
 	free(mapping);
 	session->shared = NULL;
 }
@@ -187,17 +133,12 @@ static int ring_begin(struct libbdus_session *session,
 	}
 
 	session->shared = mapping;
-	ret = map(session, 0, config->driver_offset, PROT_READ,
-		  &mapping->of_module);
-	if (!ret)
-		ret = map(session, config->driver_offset, config->mapping_size,
-			  PROT_READ | PROT_WRITE, &mapping->of_driver);
+	ret = libbdus_ring_map(session, config, &mapping->rings.ring);
 	if (ret) {
 		ring_end(session);
 		return ret;
 	}
 
-	set_rings(mapping, config);
 	set_channels(mapping, config,
 		     libbdus_spin_longest(session->spin_time_us));
 	return 0;
@@ -236,42 +177,6 @@ static void ring_close(const struct libbdus_session *session, void *channel)
 
 /* ---- requests ---- */
 
-/* The module may be writing there, if another worker has taken what was in it. */
-static void copy_request(const struct kbdusring_request *from,
-			 struct kbdusring_request *to)
-{
-	to->handle = __atomic_load_n(&from->handle, __ATOMIC_RELAXED);
-	to->offset = __atomic_load_n(&from->offset, __ATOMIC_RELAXED);
-	to->length = __atomic_load_n(&from->length, __ATOMIC_RELAXED);
-	to->type = __atomic_load_n(&from->type, __ATOMIC_RELAXED);
-	to->payload_offset =
-		__atomic_load_n(&from->payload_offset, __ATOMIC_RELAXED);
-}
-
-/*
- * Take the oldest request. False if there is none.
- *
- * The head is read before the tail: so there is a request if they differ and the head
- * does not move. The other way round it could have gone past the tail as that was read,
- * and an entry would be taken that nothing has been put in.
- */
-static bool take(const struct rings *rings, struct kbdusring_request *request)
-{
-	uint32_t *const head = &rings->driver->head;
-	const uint32_t *const tail = &rings->submission->tail;
-	uint32_t count = __atomic_load_n(head, __ATOMIC_ACQUIRE);
-
-	while (count != __atomic_load_n(tail, __ATOMIC_ACQUIRE)) {
-		copy_request(&rings->requests[count & rings->mask], request);
-		if (__atomic_compare_exchange_n(head, &count, count + 1, false,
-						__ATOMIC_ACQ_REL,
-						__ATOMIC_ACQUIRE))
-			return true;
-	}
-
-	return false;
-}
-
 /*
  * There is room: unless the module was told to look, there are fewer replies than
  * entries. That matters if requests time out, as others take their places while they
@@ -282,9 +187,19 @@ static void put(struct channel *channel, const struct kbdusring_reply *reply)
 	struct kbdusring_completion *completion = channel->completion;
 	const uint32_t count = completion->tail;
 
-	channel->replies[count & channel->rings->mask] = *reply;
+	channel->replies[count & channel->rings->ring.mask] = *reply;
 	__atomic_store_n(&completion->tail, count + 1, __ATOMIC_RELEASE);
-	++channel->waiting;
+	++channel->served;
+	if (!channel->is_polled)
+		++channel->waiting;
+}
+
+/* The replies that were waiting are looked at. */
+static void end_batch(struct channel *channel)
+{
+	libbdus_pace_end(&channel->pace, channel->served);
+	channel->served = 0;
+	channel->waiting = 0;
 }
 
 /* Have the module look at the replies, and do what the flags say. Repeats what a signal
@@ -294,9 +209,7 @@ static int enter(const struct libbdus_session *session, struct channel *channel,
 {
 	int ret;
 
-	libbdus_pace_end(&channel->pace, channel->waiting);
-	channel->waiting = 0;
-
+	end_batch(channel);
 	do {
 		ret = ioctl(session->fd, KBDUSRING_IOCTL_ENTER,
 			    channel->index | flags);
@@ -315,7 +228,7 @@ static int enter(const struct libbdus_session *session, struct channel *channel,
  * more before it sleeps. */
 static void set_attentive(struct channel *channel, bool is_attentive)
 {
-	uint32_t *const count = &channel->rings->driver->attentive;
+	uint32_t *const count = &channel->rings->ring.driver->attentive;
 
 	if (channel->is_attentive == is_attentive)
 		return;
@@ -337,12 +250,12 @@ static void relax(void)
 }
 
 /* Look for requests until the time is over. Whether there was one. */
-static bool look_until(const struct rings *rings, uint64_t end_ns,
+static bool look_until(const struct libbdus_ring *ring, uint64_t end_ns,
 		       struct kbdusring_request *taken)
 {
 	do {
 		for (int i = 0; i < LOOKS; ++i) {
-			if (take(rings, taken))
+			if (libbdus_ring_take(ring, taken))
 				return true;
 			relax();
 		}
@@ -363,9 +276,20 @@ static bool spin(struct channel *channel, uint64_t began_at,
 	if (__atomic_exchange_n(&rings->has_spinner, true, __ATOMIC_ACQUIRE))
 		return false;
 	set_attentive(channel, true);
-	has_found = look_until(rings, began_at + channel->spin.budget_ns, taken);
+	has_found = look_until(&rings->ring,
+			       began_at + channel->spin.budget_ns, taken);
 	__atomic_store_n(&rings->has_spinner, false, __ATOMIC_RELEASE);
 	return has_found;
+}
+
+/* Have the replies looked at that wait for it. */
+static int release(const struct libbdus_session *session,
+		   struct channel *channel)
+{
+	if (channel->waiting > 0 && !libbdus_ring_has_reaper(&channel->rings->ring))
+		return enter(session, channel, 0);
+	end_batch(channel);
+	return 0;
 }
 
 /*
@@ -379,14 +303,13 @@ static int await(const struct libbdus_session *session, struct channel *channel,
 	struct libbdus_spin *const wait = &channel->spin;
 	const bool may_spin = wait->budget_ns && channel->has_entered;
 	uint64_t began_at;
-	int ret;
+	int ret = 0;
 
 	*has_taken = false;
-	if (may_spin && channel->waiting > 0) {
-		ret = enter(session, channel, 0);
-		if (ret < 0)
-			return ret;
-	}
+	if (may_spin)
+		ret = release(session, channel);
+	if (ret < 0)
+		return ret;
 
 	began_at = wait->longest_ns ? libbdus_now_ns() : 0;
 	if (may_spin)
@@ -426,7 +349,7 @@ static int set_notification(struct libbdus_request *request, int result)
 }
 
 static void set_request(struct libbdus_request *request,
-			const struct rings *rings,
+			const struct libbdus_ring *ring,
 			const struct kbdusring_request *taken)
 {
 	*request = (struct libbdus_request){
@@ -434,8 +357,8 @@ static void set_request(struct libbdus_request *request,
 		.offset = taken->offset,
 		.length = taken->length,
 		.type = taken->type,
-		.payload = rings->payload ?
-				   rings->payload + taken->payload_offset : NULL,
+		.payload = ring->payload ? ring->payload + taken->payload_offset :
+					   NULL,
 	};
 }
 
@@ -455,8 +378,8 @@ static int next(const struct libbdus_session *session, struct channel *channel,
 		struct kbdusring_request *taken)
 {
 	bool has_taken = channel->has_entered &&
-			 channel->waiting < channel->pace.limit &&
-			 take(channel->rings, taken);
+			 channel->served < channel->pace.limit &&
+			 libbdus_ring_take(&channel->rings->ring, taken);
 	int ret;
 
 	while (!has_taken) {
@@ -465,9 +388,10 @@ static int next(const struct libbdus_session *session, struct channel *channel,
 			return ret;
 		libbdus_pace_begin(&channel->pace);
 		if (!has_taken)
-			has_taken = take(channel->rings, taken);
+			has_taken = libbdus_ring_take(&channel->rings->ring, taken);
 	}
 
+	channel->is_polled = taken->flags & KBDUSRING_REQUEST_POLLED;
 	set_attentive(channel, is_quick(channel));
 	return KBDUSRING_ENTERED_REQUESTS;
 }
@@ -492,7 +416,7 @@ static int ring_exchange(const struct libbdus_session *session, void *data,
 	if (ret != KBDUSRING_ENTERED_REQUESTS)
 		return set_notification(request, ret);
 
-	set_request(request, channel->rings, &taken);
+	set_request(request, &channel->rings->ring, &taken);
 	return 0;
 }
 

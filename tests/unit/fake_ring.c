@@ -115,6 +115,11 @@ uint32_t *fake_ring_tail(void)
 	return &((struct kbdusring_submission *)fake_ring.memory)->tail;
 }
 
+uint32_t *fake_ring_reapers(void)
+{
+	return &((struct kbdusring_submission *)fake_ring.memory)->reapers;
+}
+
 uint32_t *fake_ring_head(void)
 {
 	struct kbdusring_driver *driver =
@@ -179,6 +184,7 @@ void fake_ring_submit(unsigned int count)
 		const uint32_t next = fake_ring_get(fake_ring_tail());
 
 		entries[next & mask] = fake_ring_make(++fake_ring.last_handle);
+		entries[next & mask].flags = fake_ring.flags;
 		fake_ring_set(fake_ring_tail(), next + 1);
 	}
 }

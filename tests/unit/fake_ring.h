@@ -26,6 +26,8 @@ extern struct fake_ring {
 	char *memory;
 	/* Requests have the handles from 1 on. */
 	uint64_t last_handle;
+	/* Of those that are made from now on. */
+	uint32_t flags;
 	/* How far the completion rings were looked at, and what was found, by handle. */
 	uint32_t looked_at[FAKE_RING_CHANNELS];
 	unsigned int answers[FAKE_RING_REQUESTS + 1];
@@ -44,6 +46,7 @@ void fake_ring_count_from(uint32_t value);
 
 uint32_t *fake_ring_tail(void);
 uint32_t *fake_ring_head(void);
+uint32_t *fake_ring_reapers(void);
 struct kbdusring_completion *fake_ring_completion(uint32_t channel);
 uint32_t fake_ring_get(const uint32_t *counter);
 void fake_ring_set(uint32_t *counter, uint32_t value);

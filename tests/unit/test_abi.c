@@ -90,7 +90,11 @@ static void test_others(void **state)
 	assert_offset(bdus_dev_info, index, 72);
 	assert_offset(bdus_dev_info, requests_with_driver_now, 300);
 	assert_offset(bdus_dev_info, backend, 304);
-	assert_int_equal(sizeof(struct bdus_dev_info), 320);
+	assert_offset(bdus_dev_info, concurrency, 320);
+	assert_offset(bdus_dev_info, spin_time_us, 324);
+	assert_offset(bdus_dev_info, payload_memory, 328);
+	assert_offset(bdus_dev_info, memory, 336);
+	assert_int_equal(sizeof(struct bdus_dev_info), 344);
 }
 
 static void test_module_structures(void **state)
@@ -104,6 +108,7 @@ static void test_module_structures(void **state)
 	assert_int_equal(sizeof(struct kbdus_attachment), 320);
 	assert_int_equal(sizeof(struct kbdus_device_statistics), 128);
 	assert_int_equal(sizeof(struct kbdus_device_info), 512);
+	assert_offset(kbdus_device_info, memory, 408);
 	assert_int_equal(sizeof(struct kbdus_device_number), 16);
 	assert_int_equal(sizeof(struct kbdusioctl_request), 64);
 	assert_int_equal(sizeof(struct kbdusioctl_reply), 64);
@@ -128,7 +133,8 @@ static void test_module_structures(void **state)
 	assert_offset(kbdus_protocol_config, driver_offset, 72);
 	assert_offset(kbdus_protocol_config, channel_offset, 76);
 	assert_offset(kbdus_protocol_config, channel_stride, 80);
-	assert_offset(kbdus_protocol_config, reserved, 84);
+	assert_offset(kbdus_protocol_config, spin_us, 84);
+	assert_offset(kbdus_protocol_config, reserved, 88);
 	assert_offset(kbdus_protocol_config, payload_address, 120);
 }
 
@@ -142,11 +148,14 @@ static void test_rings(void **state)
 	assert_offset(kbdusring_request, length, 16);
 	assert_offset(kbdusring_request, type, 20);
 	assert_offset(kbdusring_request, payload_offset, 24);
+	assert_offset(kbdusring_request, flags, 28);
 	assert_offset(kbdusring_reply, handle, 0);
 	assert_offset(kbdusring_reply, error, 8);
 	assert_offset(kbdusring_submission, tail, 0);
+	assert_offset(kbdusring_submission, reapers, 4);
 	assert_offset(kbdusring_driver, head, 0);
 	assert_offset(kbdusring_completion, tail, 0);
+	assert_int_equal(KBDUSRING_REQUEST_POLLED, 1);
 	assert_int_equal(KBDUSRING_IOCTL_ENTER, 0xbd30);
 	assert_int_equal(KBDUSRING_ENTER_WAIT, 0x10000);
 	assert_int_equal(KBDUSRING_ENTER_NOTIFIED, 0x20000);

@@ -79,8 +79,8 @@ static void test_free_choice(void **state)
 
 	for (size_t i = 0; i < COUNT(unset); ++i) {
 		set_parameter(unset[i]);
-		assert_int_equal(choose(NULL), 0);
-		assert_int_equal(choose(""), 0);
+		assert_int_equal(choose_as("ring", NULL), 0);
+		assert_int_equal(choose_as("ring", ""), 0);
 		assert_int_equal(choose("ioctl"), 0);
 		assert_int_equal(choose_as("mmap", "mmap"), 0);
 		assert_int_equal(choose_as("ring", "ring"), 0);
@@ -89,7 +89,7 @@ static void test_free_choice(void **state)
 		assert_int_equal(choose("nonsense"), -EINVAL);
 		assert_message_has("BDUS_PROTOCOL");
 		assert_message_has("\"nonsense\"");
-		assert_message_has(": ioctl, mmap, uds, ring.");
+		assert_message_has(": ring, mmap, ioctl, uds.");
 	}
 }
 

@@ -161,6 +161,7 @@ static void test_prepare(void **state)
 	for (size_t i = 0; i < COUNT(table); ++i) {
 		struct libbdus_session other = {
 			.workers_wanted = table[i].workers,
+			.spin_time_us = BDUS_NO_SPINNING,
 		};
 		struct kbdus_protocol_config wanted = { .payload_size = 0 };
 		struct kbdus_protocol_config expected = {

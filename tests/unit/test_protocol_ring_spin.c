@@ -155,6 +155,83 @@ static void test_finds_what_comes_soon(void **state)
 	}
 }
 
+static void test_says_for_how_long_it_looks(void **state)
+{
+	static const struct {
+		uint32_t spin_time_us;
+		uint32_t spin_us;
+	} table[] = {
+		{ 0, 50 }, { 77, 77 }, { 5000, 5000 }, { 1000000, 10000 },
+		{ BDUS_NO_SPINNING, 0 },
+	};
+
+	(void)state;
+
+	for (size_t i = 0; i < COUNT(table); ++i) {
+		struct libbdus_session other = {
+			.spin_time_us = table[i].spin_time_us,
+		};
+		struct kbdus_protocol_config wanted = { .payload_size = 0 };
+
+		assert_int_equal(ring->prepare(&other, &wanted), 0);
+		assert_int_equal(wanted.spin_us, table[i].spin_us);
+	}
+}
+
+static void test_no_call_if_clients_look(void **state)
+{
+	(void)state;
+
+	begin(0);
+	fake_ring_set(fake_ring_reapers(), 1);
+	for (unsigned int i = 1; i < 10; ++i) {
+		request_soon();
+		exchange(0);
+		assert_true(fake_ring_is_made(&requests[0], i + 1));
+		assert_int_equal(looking_calls, 0);
+		assert_int_equal(waiting_calls, 0);
+	}
+	assert_int_equal(fake_ring_look(0), 9);
+	fake_ring_assert_answered(9);
+
+	/* The last has given up. */
+	fake_ring_set(fake_ring_reapers(), 0);
+	request_soon();
+	exchange(0);
+	assert_int_equal(looking_calls, 1);
+	fake_ring_assert_answered(10);
+}
+
+static void test_no_call_for_clients_that_poll(void **state)
+{
+	(void)state;
+
+	begin(0);
+	fake_ring.flags = KBDUSRING_REQUEST_POLLED;
+	request_soon();
+	exchange(0);
+	/* That was one of a client that sleeps. */
+	assert_int_equal(looking_calls, 1);
+	for (unsigned int i = 2; i < 10; ++i) {
+		request_soon();
+		exchange(0);
+		assert_true(fake_ring_is_made(&requests[0], i + 1));
+		assert_int_equal(looking_calls, 1);
+		assert_int_equal(waiting_calls, 0);
+	}
+	assert_int_equal(fake_ring_look(0), 8);
+	fake_ring_assert_answered(9);
+
+	/* Among others it is looked at with them. */
+	fake_ring.flags = 0;
+	request_soon();
+	exchange(0);
+	request_soon();
+	exchange(0);
+	assert_int_equal(looking_calls, 2);
+	fake_ring_assert_answered(11);
+}
+
 static void test_sleeps_if_nothing_comes(void **state)
 {
 	(void)state;
@@ -244,6 +321,9 @@ int main(void)
 	cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(test_finds_what_comes_soon),
+		TEST(test_says_for_how_long_it_looks),
+		TEST(test_no_call_if_clients_look),
+		TEST(test_no_call_for_clients_that_poll),
 		TEST(test_sleeps_if_nothing_comes),
 		TEST(test_does_not_look_if_waits_are_long),
 		TEST(test_one_looks_at_a_time),

@@ -34,7 +34,8 @@
 	PROTOCOL(socket_fd_plus_1), PROTOCOL(channel_count),                   \
 	PROTOCOL(payload_memory), PROTOCOL(entry_count),                       \
 	PROTOCOL(driver_offset), PROTOCOL(channel_offset),                     \
-	PROTOCOL(channel_stride), PROTOCOL(payload_address)
+	PROTOCOL(channel_stride), PROTOCOL(spin_us),                         \
+	PROTOCOL(payload_address)
 
 static const struct field config_fields[] = { CONFIG_FIELDS, { 0 } };
 
@@ -56,7 +57,7 @@ static const struct field info_fields[] = {
 	INFO(service),
 	INFO(driver_pid),
 	INFO(openers),
-	INFO(read_only),
+	INFO(read_only), INFO(memory),
 	STATISTIC(requests),
 	STATISTIC(delivered),
 	STATISTIC(succeeded),
