@@ -46,8 +46,10 @@ SPINNING = Subject("bdus", "bdus ring, spinning", "ring",
                    settings="spin-time=200")
 SLEEPING = Subject("bdus", "bdus ring, sleeping", "ring",
                    settings="spin-time=no")
+POLLED = dataclasses.replace(SPINNING, label="bdus ring, polled", fio="--hipri=1")
 ONE_EACH = tuple(other for each in SUBJECTS for other in
-                 ((SLEEPING, SPINNING) if each.protocol == "ring" else (each,)))
+                 ((SLEEPING, SPINNING, POLLED) if each.protocol == "ring"
+                  else (each,)))
 ESSENTIAL = tuple(each for each in SUBJECTS if each.is_essential)
 
 # What others are compared with.

@@ -215,7 +215,8 @@ static int set_up(void **state)
 	memset(&kernel, 0, sizeof(kernel));
 	kernel.version = (struct kbdus_version){ 0, 1, 3, 0 };
 	setenv("BDUS_NO_MEMORY_LOCK", "1", 1);
-	unsetenv("BDUS_PROTOCOL");
+	/* The one whose requests come by calls. */
+	setenv("BDUS_PROTOCOL", "ioctl", 1);
 	setenv("BDUS_BACKEND", "kbdus", 1);
 	libbdus_record_directory = "/nonexistent";
 	libbdus_error(0, "%s", "");

@@ -87,6 +87,7 @@ static int set_up_events(void **state)
 	kernel.adjust_ring = lay_out;
 	kernel.enter = enter;
 	unsetenv("BDUS_BACKEND");
+	unsetenv("BDUS_PROTOCOL");
 	events = NULL;
 	calls = 0;
 	results_given = 0;
