@@ -377,8 +377,9 @@ struct bdus_attrs {
 	uint32_t max_concurrent_callbacks;
 
 	/** @brief Largest `read`, `write` and `fua_write`. At least the page size,
-	 *  or 0 for 256 KiB. Rounded down to a multiple of logical_block_size, at
-	 *  most 1 MiB; 0 if there is none of these callbacks. */
+	 *  or 0 for 256 KiB, with the backend `nbd` 1 MiB. Rounded down to a multiple
+	 *  of logical_block_size, at most 1 MiB; 0 if there is none of these
+	 *  callbacks. */
 	uint32_t max_read_write_size;
 
 	/** @brief Largest `write_same`. At least logical_block_size, or 0 for the
