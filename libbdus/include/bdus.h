@@ -449,7 +449,8 @@ struct bdus_attrs {
 	uint32_t queue_depth;
 
 	/** @brief Microseconds for which a thread at most looks for the next request
-	 *  before it sleeps, over the protocol `ring`: clients whose requests come one
+	 *  before it sleeps, over the protocol `ring` and with the backend `nbd`, where
+	 *  it looks for the rest of a large one, too: clients whose requests come one
 	 *  after the other are served several times faster then, at the expense of a
 	 *  processor that would have been idle. One thread looks at a time, and none
 	 *  whose waits have not been that short of late, or where there is one
