@@ -377,8 +377,9 @@ struct bdus_attrs {
 	uint32_t max_concurrent_callbacks;
 
 	/** @brief Largest `read`, `write` and `fua_write`. At least the page size,
-	 *  or 0 for 256 KiB. Rounded down to a multiple of logical_block_size, at
-	 *  most 1 MiB; 0 if there is none of these callbacks. */
+	 *  or 0 for 256 KiB, with the backend `nbd` 1 MiB. Rounded down to a multiple
+	 *  of logical_block_size, at most 1 MiB; 0 if there is none of these
+	 *  callbacks. */
 	uint32_t max_read_write_size;
 
 	/** @brief Largest `write_same`. At least logical_block_size, or 0 for the
@@ -448,7 +449,8 @@ struct bdus_attrs {
 	uint32_t queue_depth;
 
 	/** @brief Microseconds for which a thread at most looks for the next request
-	 *  before it sleeps, over the protocol `ring`: clients whose requests come one
+	 *  before it sleeps, over the protocol `ring` and with the backend `nbd`, where
+	 *  it looks for the rest of a large one, too: clients whose requests come one
 	 *  after the other are served several times faster then, at the expense of a
 	 *  processor that would have been idle. One thread looks at a time, and none
 	 *  whose waits have not been that short of late, or where there is one

@@ -37,6 +37,10 @@
 #define FIRST_NUMBER 16
 #define NUMBER_COUNT 4096
 
+/* Of reads and writes, if nothing was said: what costs most is whole requests, and the
+ * buffers are large enough anyway. */
+#define DEFAULT_READ_WRITE_SIZE (1024 * 1024)
+
 /* Meanings of struct libbdus_record::numbers. */
 enum { NBD_NUMBER };
 
@@ -78,6 +82,8 @@ static int adjust(struct libbdus_session *session)
 			".", (uint64_t)device->size, LARGEST_SIZE);
 	}
 
+	if (!device->max_read_write_size)
+		device->max_read_write_size = DEFAULT_READ_WRITE_SIZE;
 	libbdus_attrs_adjust(device);
 	/* Network block devices know no other. */
 	device->physical_block_size = device->logical_block_size;

@@ -46,6 +46,8 @@ static int nbd_begin(struct libbdus_session *session,
 		return libbdus_error_with_errno(ENOMEM, "Failed to allocate");
 
 	libbdus_stream_open(&stream->stream, &libbdus_nbd_frames, session);
+	libbdus_spin_init(&stream->stream.spin,
+			  libbdus_spin_longest(session->spin_time_us));
 	stream->line_fd = device->line_fd;
 	stream->phase = NBD_NOT_BEGUN;
 	stream->child_fd = device->child.fd;

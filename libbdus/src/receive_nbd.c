@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -161,10 +162,46 @@ static void end_leaving(struct stream *stream, struct stream_place *place)
 
 enum { LINE = NBD_CONNECTIONS, CHILD, FD_COUNT };
 
+/* Look for something to happen until the time is over, and let others have the processor
+ * between two looks; then sleep. As poll(2). */
+static int look_and_poll(struct pollfd fds[FD_COUNT], uint64_t end_ns)
+{
+	int count = 0;
+
+	while (libbdus_now_ns() < end_ns) {
+		count = poll(fds, FD_COUNT, 0);
+		if (count)
+			return count;
+		sched_yield();
+	}
+	return poll(fds, FD_COUNT, -1);
+}
+
+/*
+ * Wait for as long as it takes, having looked for a while. Waiting for the rest of a
+ * message says nothing about how long it takes clients to ask for something else.
+ */
+static int wait_long(struct libbdus_spin *spin, struct pollfd fds[FD_COUNT],
+		     bool has_begun)
+{
+	const uint64_t budget = has_begun ? spin->longest_ns : spin->budget_ns;
+	const uint64_t began_at = spin->longest_ns ? libbdus_now_ns() : 0;
+	int count;
+
+	do {
+		count = budget ? look_and_poll(fds, began_at + budget) :
+				 poll(fds, FD_COUNT, -1);
+	} while (count < 0 && errno == EINTR);
+	if (spin->longest_ns && !has_begun)
+		libbdus_spin_learn(spin, libbdus_now_ns() - began_at);
+	return count;
+}
+
 /* Wait for anything to happen, with the lock dropped. */
 static int await_anything(struct nbd_stream *own, struct pollfd fds[FD_COUNT])
 {
 	struct stream *stream = &own->stream;
+	const bool has_begun = !libbdus_stream_is_drained(stream);
 	int count;
 
 	for (unsigned int i = 0; i < FD_COUNT; ++i)
@@ -178,9 +215,7 @@ static int await_anything(struct nbd_stream *own, struct pollfd fds[FD_COUNT])
 		fds[CHILD].fd = own->child_fd;
 
 	pthread_mutex_unlock(&stream->lock);
-	do {
-		count = poll(fds, FD_COUNT, -1);
-	} while (count < 0 && errno == EINTR);
+	count = wait_long(&stream->spin, fds, has_begun);
 	pthread_mutex_lock(&stream->lock);
 
 	if (count < 0)

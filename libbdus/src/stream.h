@@ -72,6 +72,9 @@ struct stream_connection {
 	int unsent;
 	/* Somebody sends, and will send these, too. */
 	bool is_sending;
+	/* The last message had a payload that was better read to where it belongs, and
+	 * the next may, too. */
+	bool is_large;
 	/* How many replies were ever put into the outbox, and sent. */
 	unsigned long queued;
 	unsigned long sent;
@@ -96,6 +99,9 @@ struct stream {
 	bool is_waking;
 	/* Somebody reads; only he adds to what was read ahead then. */
 	bool is_reading;
+	/* For how long he looks before he sleeps: not at all, unless the protocol sets
+	 * it. */
+	struct libbdus_spin spin;
 	/* Messages that were taken, for the watcher. */
 	unsigned long taken;
 	/* How long callbacks take on average, in nanoseconds. A stall counts, too:

@@ -18,6 +18,7 @@
  */
 
 #include <errno.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -85,15 +86,20 @@ static enum progress find_message(struct stream *stream,
 }
 
 /* How much to read: of a message that has begun, no more than what is missing if
- * somebody else is to read the next one. */
+ * somebody else is to read the next one; and what would only be copied once more is
+ * left to be read to where it belongs. */
 size_t libbdus_stream_wanted(const struct stream *stream,
 			     const struct stream_connection *connection)
 {
 	const struct libbdus_frames *frames = stream->frames;
 	uint64_t header[STREAM_HEADER_SIZE / sizeof(uint64_t)];
 
-	if (!stream->is_leaving)
+	if (!stream->is_leaving) {
+		if (connection->is_large &&
+		    have(connection) < frames->header_size)
+			return frames->header_size - have(connection);
 		return STREAM_AHEAD_SIZE - have(connection);
+	}
 	if (!have(connection))
 		return 0;
 	if (have(connection) < frames->header_size)
@@ -165,11 +171,36 @@ int libbdus_stream_read(struct stream *stream,
 	return judge(stream, count);
 }
 
+/*
+ * Read some of what is on its way, without the lock. Who sends it does so in small parts,
+ * each of which would wake up who sleeps; looking spares both sides that. Where that
+ * makes no sense, all is waited for in a single call.
+ */
+static ssize_t receive_rest(uint64_t longest_ns, int fd, char *buffer,
+			    size_t size)
+{
+	uint64_t end;
+	ssize_t count;
+
+	if (!longest_ns)
+		return receive(fd, buffer, size, MSG_WAITALL);
+
+	end = libbdus_now_ns() + longest_ns;
+	do {
+		count = receive(fd, buffer, size, MSG_DONTWAIT);
+		if (count != -EAGAIN)
+			return count;
+		sched_yield();
+	} while (libbdus_now_ns() < end);
+	return receive(fd, buffer, size, 0);
+}
+
 /* Read a payload to where it belongs. What there is no room for is lost. */
 static int read_payload(struct stream *stream,
 			const struct stream_connection *connection,
 			char *payload, size_t room, size_t done, size_t size)
 {
+	const uint64_t longest_ns = stream->spin.longest_ns;
 	ssize_t count = 0;
 
 	stream->is_reading = true;
@@ -179,7 +210,8 @@ static int read_payload(struct stream *stream,
 		const size_t part = size - done < room - at ? size - done :
 							      room - at;
 
-		count = receive(connection->fd, payload + at, part, 0);
+		count = receive_rest(longest_ns, connection->fd, payload + at,
+				     part);
 		if (count > 0)
 			done += (size_t)count;
 	}
@@ -209,6 +241,7 @@ static int take_message(struct stream *stream, struct stream_place *place,
 			const void *header)
 {
 	const struct libbdus_frames *frames = stream->frames;
+	const size_t payload_size = frames->payload_size(header);
 	struct stream_buffer *buffer;
 	size_t room;
 	int ret;
@@ -222,8 +255,8 @@ static int take_message(struct stream *stream, struct stream_place *place,
 
 	stream->first = (unsigned int)(connection - stream->connections) + 1;
 	connection->start += frames->header_size;
-	ret = take_payload(stream, connection, buffer->payload,
-			   frames->payload_size(header));
+	connection->is_large = payload_size > STREAM_SMALL_PAYLOAD;
+	ret = take_payload(stream, connection, buffer->payload, payload_size);
 	if (ret || stream->is_over)
 		return ret;
 
