@@ -454,9 +454,10 @@ struct bdus_attrs {
 	 *  after the other are served several times faster then, at the expense of a
 	 *  processor that would have been idle. One thread looks at a time, and none
 	 *  whose waits have not been that short of late, or where there is one
-	 *  processor only. A client that has one request at a time looks for its answer
-	 *  under the same conditions, but for no more than 100. 0 stands for 50, #BDUS_NO_SPINNING for not at all; more
-	 *  than 10000 is adjusted to that.
+	 *  processor only. Over `ring` a client that has one request at a time looks
+	 *  for its answer under the same conditions, but for no more than 100. 0
+	 *  stands for 50, and with the backend `nbd` for not at all, as does
+	 *  #BDUS_NO_SPINNING; more than 10000 is adjusted to that.
 	 *  @since 0.1.3 */
 	uint32_t spin_time_us;
 #endif

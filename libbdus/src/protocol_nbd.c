@@ -46,8 +46,11 @@ static int nbd_begin(struct libbdus_session *session,
 		return libbdus_error_with_errno(ENOMEM, "Failed to allocate");
 
 	libbdus_stream_open(&stream->stream, &libbdus_nbd_frames, session);
+	/* Each look is a system call, and between two requests there is more than with
+	 * "ring": only if told so. */
 	libbdus_spin_init(&stream->stream.spin,
-			  libbdus_spin_longest(session->spin_time_us));
+			  session->spin_time_us ?
+				  libbdus_spin_longest(session->spin_time_us) : 0);
 	stream->line_fd = device->line_fd;
 	stream->phase = NBD_NOT_BEGUN;
 	stream->child_fd = device->child.fd;

@@ -128,12 +128,13 @@ class Machine:
 
     def _command(self, initramfs, scratch, fds):
         shape, image = self.shape, self.shape.image
-        # la57 would only add a level of page tables to walk. With erms and fsrm the
-        # kernel copies by `rep movsb`, which is emulated byte by byte: three times
-        # slower, and eight times as many instructions when they are counted. By the
-        # family, the kernel knows that copying by words is as good as it gets, as it
-        # is on all processors since 2007.
-        processor = ["-cpu", "max,la57=off,erms=off,fsrm=off,family=23,model=49"]
+        # la57 would only add a level of page tables to walk. With erms, fsrm and fsrs
+        # the kernel copies and fills by `rep movsb` and `rep stosb`, which is emulated
+        # byte by byte: three times slower, and eight times as many instructions when
+        # they are counted. By the family, the kernel knows that copying by words is as
+        # good as it gets, as it is on all processors since 2007.
+        processor = ["-cpu", "max,la57=off,erms=off,fsrm=off,fsrs=off,"
+                     "family=23,model=49"]
         if shape.icount:
             processor += ["-accel", "tcg,thread=single", "-smp", "1",
                           "-icount", "shift=1,sleep=off"]
