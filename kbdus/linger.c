@@ -10,8 +10,8 @@
  * It is not if there are other requests: those who make many at a time have better
  * things to do. But as long as clients look, one request seems to follow another even if
  * more would have been made meanwhile. So now and then none looks for a while. Nor is it
- * if the driver takes its time, or has no processor to run on: each failure puts the next
- * attempt off for longer.
+ * if the driver takes its time, or has no processor to run on: when several clients have
+ * looked in vain, each that does so after them puts the next attempt off for longer.
  */
 #include <linux/compiler.h>
 #include <linux/cpumask.h>
@@ -28,7 +28,19 @@
 /* How often clients look until that must be seen again. */
 #define MOST_LOOKS 512
 
-#define MOST_MISSES 6
+/* How often in succession they may do so in vain. */
+#define TOLERATED_MISSES 2
+#define MOST_MISSES (TOLERATED_MISSES + 6)
+
+/* How many requests must have been alone before a client looks. */
+static u32 linger_threshold(const struct kbdus_linger *linger)
+{
+	u32 misses = READ_ONCE(linger->misses);
+
+	if (misses <= TOLERATED_MISSES)
+		return ENOUGH_ALONE;
+	return ENOUGH_ALONE << (misses - TOLERATED_MISSES);
+}
 
 static void linger_reset(struct kbdus_linger *linger)
 {
@@ -68,7 +80,7 @@ bool kbdus_linger_begin(struct kbdus_linger *linger, bool is_alone)
 		linger_reset(linger);
 		return false;
 	}
-	if (alone < ENOUGH_ALONE << READ_ONCE(linger->misses)) {
+	if (alone < linger_threshold(linger)) {
 		WRITE_ONCE(linger->alone, alone + 1);
 		return false;
 	}
@@ -90,8 +102,10 @@ void kbdus_linger_end(struct kbdus_linger *linger, bool has_found)
 			WRITE_ONCE(linger->misses, 0);
 		return;
 	}
-	WRITE_ONCE(linger->misses, min(misses + 1, (u32)MOST_MISSES));
-	linger_reset(linger);
+	misses = min(misses + 1, (u32)MOST_MISSES);
+	WRITE_ONCE(linger->misses, misses);
+	if (misses > TOLERATED_MISSES)
+		linger_reset(linger);
 }
 
 /**

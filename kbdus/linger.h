@@ -9,7 +9,7 @@
  * @longest_ns: for how long a client may look; fixed
  * @alone: requests in succession that found no other under way
  * @looked: for how many of these clients have looked
- * @misses: how many steps looking was put off by, as it was in vain
+ * @misses: how often in succession that was in vain
  *
  * But for the first they are hints: changed without a lock, whoever comes last is right.
  */
