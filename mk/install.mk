@@ -60,6 +60,7 @@ install-libbdus: $(LIBBDUS) $(filter $(MAN3_BUILT),$(MAN_INSTALLED))
 		$(DESTDIR)$(MAN3_INSTALL_DIR),@echo "no rst2man: no man pages")
 	$(if $(DESTDIR),,ldconfig)
 
+# bash and fish look for the file that is named like the command.
 install-cmdbdus: $(COMMANDS) $(MAN_INSTALLED)
 	install -d $(DESTDIR)$(CMDBDUS_BINARY_INSTALL_DIR) \
 		$(DESTDIR)$(DRIVER_DIR) $(DESTDIR)$(MAN_INSTALL_DIR) \
@@ -72,8 +73,11 @@ install-cmdbdus: $(COMMANDS) $(MAN_INSTALLED)
 		$(DESTDIR)$(MAN4_INSTALL_DIR))
 	install -D -m 644 cmdbdus/completions/bdus.bash \
 		$(DESTDIR)$(CMDBDUS_BASH_COMPLETION_INSTALL_DIR)/bdus
+	ln -sf bdus $(DESTDIR)$(CMDBDUS_BASH_COMPLETION_INSTALL_DIR)/bdus-info
 	install -D -m 644 cmdbdus/completions/bdus.fish \
 		$(DESTDIR)$(CMDBDUS_FISH_COMPLETION_INSTALL_DIR)/bdus.fish
+	ln -sf bdus.fish \
+		$(DESTDIR)$(CMDBDUS_FISH_COMPLETION_INSTALL_DIR)/bdus-info.fish
 	install -D -m 644 cmdbdus/completions/_bdus \
 		$(DESTDIR)$(CMDBDUS_ZSH_COMPLETION_INSTALL_DIR)/_bdus
 
@@ -100,8 +104,10 @@ uninstall-cmdbdus:
 	rm -f $(addprefix $(DESTDIR)$(CMDBDUS_BINARY_INSTALL_DIR)/,bdus bdus-info) \
 		$(addprefix $(DESTDIR)$(MAN_INSTALL_DIR)/,$(notdir $(MAN1_PAGES))) \
 		$(addprefix $(DESTDIR)$(MAN4_INSTALL_DIR)/,$(notdir $(MAN4_PAGES))) \
-		$(DESTDIR)$(CMDBDUS_BASH_COMPLETION_INSTALL_DIR)/bdus \
-		$(DESTDIR)$(CMDBDUS_FISH_COMPLETION_INSTALL_DIR)/bdus.fish \
+		$(addprefix $(DESTDIR)$(CMDBDUS_BASH_COMPLETION_INSTALL_DIR)/,\
+			bdus bdus-info) \
+		$(addprefix $(DESTDIR)$(CMDBDUS_FISH_COMPLETION_INSTALL_DIR)/,\
+			bdus.fish bdus-info.fish) \
 		$(DESTDIR)$(CMDBDUS_ZSH_COMPLETION_INSTALL_DIR)/_bdus
 	rm -f $(DRIVERS:%=$(DESTDIR)$(DRIVER_DIR)/%)
 	rmdir $(DESTDIR)$(DRIVER_DIR) $(DESTDIR)$(dir $(DRIVER_DIR)) \

@@ -49,6 +49,11 @@ USER_TARGETS	:= $(LIBBDUS) $(O)/lib/libbdus.so $(COMMANDS) \
 .PHONY: user
 user: $(USER_TARGETS)
 
+# Parts of it: what install-libbdus and install-cmdbdus want.
+.PHONY: libbdus cmdbdus
+libbdus: $(LIBBDUS) $(O)/lib/libbdus.so
+cmdbdus: $(COMMANDS)
+
 # What objects are made with. It changes with what is installed, too, and they must
 # not outlive that.
 FLAGS	:= $(CC) $(CPPFLAGS) $(CFLAGS) $(LIBBDUS_CFLAGS) $(CMDBDUS_CFLAGS) \

@@ -8,6 +8,7 @@ system that goes with the kernel; a machine sees the results below /bdus:
     out/             lib, bin, libexec, examples, tests, as `make user` lays it out
     tests/           cases and lib
     examples/ drivers/ demo/ bench/ docs/
+    Makefile mk/ kbdus/include/
 """
 
 import shutil
@@ -26,7 +27,8 @@ ALL, TURNS, ONE = "all", "turns", "one"
 BACKENDS = ["kbdus", "ublk", "nbd", "fuse"]
 NATIVE = ["fuse"]  # these need no machine of their own
 IN_MACHINES = [name for name in BACKENDS if name not in NATIVE]
-ALONG = ["libbdus/include", "tests", "examples", "drivers", "demo", "bench", "docs"]
+ALONG = ["libbdus/include", "tests", "examples", "drivers", "demo", "bench", "docs",
+         "Makefile", "mk", "kbdus"]
 
 BUILD = """
 if [ -d src/kbdus ] && [ -f src/kbdus/Makefile ]; then
@@ -84,8 +86,7 @@ class Bdus:
             shutil.copy(module, payload)
         copy_tree(work / "out", payload / "out", "obj")
         for name in ALONG:
-            if (work / "src" / name).is_dir():
-                copy_tree(work / "src" / name, payload / name)
+            copy_tree(work / "src" / name, payload / name)
 
     def tasks(self, case, options):
         """The ways in which a case is run: each that it is for; but of a heavy one's
@@ -166,3 +167,5 @@ def copy_tree(source, target, *without):
     if source.is_dir():
         shutil.copytree(source, target, symlinks=True,
                         ignore=shutil.ignore_patterns(*without))
+    elif source.exists():
+        shutil.copy2(source, target)
