@@ -9,8 +9,11 @@ system that goes with the kernel; a machine sees the results below /bdus:
     tests/           cases and lib
     examples/ drivers/ demo/ bench/ docs/
     Makefile mk/ kbdus/include/
+    packages/       Debian's, if a case of the area `package` is run: this version's in
+                    this/, and those of the same with a higher version in next/
 """
 
+import re
 import shutil
 import subprocess
 import zlib
@@ -28,7 +31,7 @@ BACKENDS = ["kbdus", "ublk", "nbd", "fuse"]
 NATIVE = ["fuse"]  # these need no machine of their own
 IN_MACHINES = [name for name in BACKENDS if name not in NATIVE]
 ALONG = ["libbdus/include", "tests", "examples", "drivers", "demo", "bench", "docs",
-         "Makefile", "mk", "kbdus"]
+         "Makefile", "mk", "kbdus/include"]
 
 BUILD = """
 if [ -d src/kbdus ] && [ -f src/kbdus/Makefile ]; then
@@ -38,6 +41,29 @@ if [ -d src/kbdus ] && [ -f src/kbdus/Makefile ]; then
 fi
 make -j2 -C src user O=/build/out
 """
+
+# Packages of two versions, and what compiling the module comes to, in a cache: DKMS
+# does it in machines, where it would take ten minutes each time.
+BUILD_PACKAGES = """
+for each in this next; do
+    (cd $each && mk/deb /build/packages/$each)
+    mount -t tmpfs tmpfs /var/lib/dkms
+    dpkg-deb -x packages/$each/bdus-dkms_*.deb /tmp/$each
+    name=$(ls /tmp/$each/usr/src)
+    export DEBIAN_KERNEL_USE_CCACHE=1 CCACHE_COMPILERCHECK=content
+    CCACHE_DIR=/build/packages/ccache \
+        dkms build --sourcetree /tmp/$each/usr/src -k "$RELEASE" \
+        -m "${name%-*}" -v "${name##*-}"
+    umount /var/lib/dkms
+done
+"""
+# Where a version stands: file, and what precedes and follows its last part.
+VERSIONS = [
+    ("libbdus/include/bdus.h", r"^(#define BDUS_HEADER_VERSION_PATCH )(\d+)()$"),
+    ("kbdus/include/kbdus.h", r"^(#define KBDUS_HEADER_VERSION_PATCH )(\d+)()$"),
+    ("kbdus/dkms.conf", r'^(PACKAGE_VERSION="\d+\.\d+\.)(\d+)(")$'),
+    ("debian/changelog", r"\A(bdus \(\d+\.\d+\.)(\d+)(\))"),
+]
 
 
 class Bdus:
@@ -87,6 +113,32 @@ class Bdus:
         copy_tree(work / "out", payload / "out", "obj")
         for name in ALONG:
             copy_tree(work / "src" / name, payload / name)
+        if self.wants_packages(options) and not image.kernel.is_debug:
+            self.stage_packages(image, work, payload, say)
+
+    def wants_packages(self, options):
+        if options.command or options.shell:
+            return False
+        chosen = cases.select(cases.discover(self.cases), options.cases,
+                              options.group, options.all)
+        return any(case.name.startswith("package/") for case in chosen)
+
+    def stage_packages(self, image, work, payload, say):
+        say(f"building packages for Debian {image.kernel.suite}")
+        shutil.rmtree(work / "packages", ignore_errors=True)
+        for name in ("this", "next"):
+            sources.update(TOP, work / name)
+        for name, pattern in VERSIONS:
+            file = work / "next" / name
+            text, count = re.subn(pattern, raise_version, file.read_text(),
+                                  flags=re.M)
+            if count != 1:
+                raise runner.BuildError(f"no version in {name}")
+            file.write_text(text)
+        text = runner.build(image, work, BUILD_PACKAGES, say,
+                            {"RELEASE": image.release})
+        (work / "packages.log").write_text(text)
+        copy_tree(work / "packages", payload / "packages")
 
     def tasks(self, case, options):
         """The ways in which a case is run: each that it is for; but of a heavy one's
@@ -161,6 +213,10 @@ class Bdus:
             "BDUS_KERNEL": shape.image.kernel.name.removesuffix("-debug"),
             "BDUS_DEBUG": str(int(shape.image.kernel.is_debug)),
         }
+
+
+def raise_version(match):
+    return f"{match[1]}{int(match[2]) + 1}{match[3]}"
 
 
 def copy_tree(source, target, *without):
