@@ -45,16 +45,15 @@ make -j2 -C src user O=/build/out
 # Packages of two versions, and what compiling the module comes to, in a cache: DKMS
 # does it in machines, where it would take ten minutes each time.
 BUILD_PACKAGES = """
+export DEBIAN_KERNEL_USE_CCACHE=1 CCACHE_COMPILERCHECK=content
+mount -t tmpfs tmpfs /var/lib/dkms
 for each in this next; do
     (cd $each && mk/deb /build/packages/$each)
-    mount -t tmpfs tmpfs /var/lib/dkms
     dpkg-deb -x packages/$each/bdus-dkms_*.deb /tmp/$each
     name=$(ls /tmp/$each/usr/src)
-    export DEBIAN_KERNEL_USE_CCACHE=1 CCACHE_COMPILERCHECK=content
     CCACHE_DIR=/build/packages/ccache \
         dkms build --sourcetree /tmp/$each/usr/src -k "$RELEASE" \
         -m "${name%-*}" -v "${name##*-}"
-    umount /var/lib/dkms
 done
 """
 # Where a version stands: file, and what precedes and follows its last part.
