@@ -10,6 +10,9 @@ rmmod kbdus
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive
 unset LD_LIBRARY_PATH BDUS_PROTOCOL BDUS_BACKEND
 
+# DKMS builds for all kernels whose headers are there; a machine has but one here.
+find /lib/modules -mindepth 2 -maxdepth 2 -name build ! -path "*/$(uname -r)/*" -delete
+
 # DKMS has modules compiled with what is there, as a compiler is slow here.
 cp -r /bdus/packages/ccache ccache
 export DEBIAN_KERNEL_USE_CCACHE=1 CCACHE_COMPILERCHECK=content
@@ -18,12 +21,8 @@ export CCACHE_DIR=$PWD/ccache
 mkdir -p /var/lib/apt/lists/partial /var/cache/apt/archives/partial
 names="bdus bdus-dkms libbdus0 libbdus-dev"
 
-# install this|next: all packages of this version, or of one that is higher.
+# install_packages this|next: all packages of this version, or of one that is higher.
 install_packages() {
-	local file
-	for file in /bdus/packages/"$1"/*.deb; do
-		echo "installing $file"
-	done
 	apt-get install --yes --no-install-recommends /bdus/packages/"$1"/*.deb
 }
 

@@ -19,6 +19,7 @@ import subprocess
 import zlib
 from pathlib import Path
 
+import cache
 import cases
 import native
 import runner
@@ -123,6 +124,23 @@ class Bdus:
         return any(case.name.startswith("package/") for case in chosen)
 
     def stage_packages(self, image, work, payload, say):
+        made_from = work / "packages.made-from"
+        digest = cache.digest(image.release, BUILD_PACKAGES, *self.packaged())
+        if not made_from.exists() or made_from.read_text() != digest:
+            made_from.unlink(missing_ok=True)
+            self.build_packages(image, work, say)
+            made_from.write_text(digest)
+        copy_tree(work / "packages", payload / "packages")
+
+    def packaged(self):
+        """Names and contents of all that packages are made from."""
+        for name in sources.listed(TOP):
+            if name.split("/")[0] not in ("tests", "docs", "bench", "demo"):
+                yield name
+                yield (TOP / name).read_bytes()
+        yield (TOP / "docs/tools/man3").read_bytes()
+
+    def build_packages(self, image, work, say):
         say(f"building packages for Debian {image.kernel.suite}")
         shutil.rmtree(work / "packages", ignore_errors=True)
         for name in ("this", "next"):
@@ -137,7 +155,6 @@ class Bdus:
         text = runner.build(image, work, BUILD_PACKAGES, say,
                             {"RELEASE": image.release})
         (work / "packages.log").write_text(text)
-        copy_tree(work / "packages", payload / "packages")
 
     def tasks(self, case, options):
         """The ways in which a case is run: each that it is for; but of a heavy one's
