@@ -117,7 +117,8 @@ class Bdus:
             self.stage_packages(image, work, payload, say)
 
     def wants_packages(self, options):
-        if options.command or options.shell:
+        if (options.command or options.shell or
+                options.backend not in (BACKENDS[0], ALL)):
             return False
         chosen = cases.select(cases.discover(self.cases), options.cases,
                               options.group, options.all)
