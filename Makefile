@@ -34,6 +34,7 @@ include mk/check.mk
 include mk/docs.mk
 include mk/bench.mk
 include mk/install.mk
+include mk/deb.mk
 
 .PHONY: kbdus
 kbdus:

@@ -1,27 +1,32 @@
 # SPDX-License-Identifier: MIT
 #
-# Where things go. The variables and the targets for parts are those that users
-# of 0.1 know; DESTDIR and PREFIX work as everywhere.
+# Where things go. DESTDIR, PREFIX and the directories below it work as everywhere.
+# The variables with longer names and the targets for parts are those that users of
+# 0.1 know.
+
+LIBDIR				?= $(PREFIX)/lib
+INCLUDEDIR			?= $(PREFIX)/include
+SBINDIR				?= $(PREFIX)/sbin
+LIBEXECDIR			?= $(PREFIX)/libexec
+DATADIR				?= $(PREFIX)/share
+MANDIR				?= $(DATADIR)/man
 
 KBDUS_KDIR			?= /lib/modules/$(shell uname -r)/build
 KBDUS_MODULE_INSTALL_DIR	?= /lib/modules/$(shell uname -r)/extra
-KBDUS_HEADER_INSTALL_DIR	?= $(PREFIX)/include
-LIBBDUS_BINARY_INSTALL_DIR	?= $(PREFIX)/lib
-LIBBDUS_HEADER_INSTALL_DIR	?= $(PREFIX)/include
-CMDBDUS_BINARY_INSTALL_DIR	?= $(PREFIX)/sbin
-CMDBDUS_BASH_COMPLETION_INSTALL_DIR ?= $(PREFIX)/share/bash-completion/completions
-CMDBDUS_FISH_COMPLETION_INSTALL_DIR ?= $(PREFIX)/share/fish/vendor_completions.d
-CMDBDUS_ZSH_COMPLETION_INSTALL_DIR ?= $(PREFIX)/share/zsh/site-functions
-MAN_INSTALL_DIR			?= $(PREFIX)/share/man/man1
-MAN3_INSTALL_DIR		?= $(PREFIX)/share/man/man3
-MAN4_INSTALL_DIR		?= $(PREFIX)/share/man/man4
+KBDUS_HEADER_INSTALL_DIR	?= $(INCLUDEDIR)
+LIBBDUS_BINARY_INSTALL_DIR	?= $(LIBDIR)
+LIBBDUS_HEADER_INSTALL_DIR	?= $(INCLUDEDIR)
+CMDBDUS_BINARY_INSTALL_DIR	?= $(SBINDIR)
+CMDBDUS_BASH_COMPLETION_INSTALL_DIR ?= $(DATADIR)/bash-completion/completions
+CMDBDUS_FISH_COMPLETION_INSTALL_DIR ?= $(DATADIR)/fish/vendor_completions.d
+CMDBDUS_ZSH_COMPLETION_INSTALL_DIR ?= $(DATADIR)/zsh/site-functions
+MAN_INSTALL_DIR			?= $(MANDIR)/man1
+MAN3_INSTALL_DIR		?= $(MANDIR)/man3
+MAN4_INSTALL_DIR		?= $(MANDIR)/man4
 PKGCONFIG_INSTALL_DIR		?= $(LIBBDUS_BINARY_INSTALL_DIR)/pkgconfig
 
-$(O)/lib/libbdus.pc: libbdus/libbdus.pc.in
-	@mkdir -p $(@D)
-	sed -e 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' \
-		-e 's|@LIBDIR@|$(LIBBDUS_BINARY_INSTALL_DIR)|' \
-		-e 's|@INCLUDEDIR@|$(LIBBDUS_HEADER_INSTALL_DIR)|' $< > $@
+# The module that is installed.
+KBDUS_MODULE			?= kbdus/kbdus.ko
 
 ## install       everything; install-kbdus, -libbdus, -cmdbdus for parts
 .PHONY: install install-kbdus install-libbdus install-cmdbdus
@@ -31,31 +36,32 @@ install: install-kbdus install-libbdus install-cmdbdus
 kbdus/kbdus.ko:
 	$(MAKE) -C kbdus
 
-# Only a module that nobody uses is replaced, so that no device breaks.
-install-kbdus: kbdus/kbdus.ko
-	$(if $(DESTDIR),,! grep -q '^kbdus ' /proc/modules || rmmod kbdus || \
-		{ echo "kbdus is in use: destroy its devices first (bdus list)"; exit 1; })
-	install -D -m 644 kbdus/kbdus.ko \
+install-kbdus: $(KBDUS_MODULE)
+	$(if $(DESTDIR),,mk/unload-kbdus)
+	install -D -m 644 $(KBDUS_MODULE) \
 		$(DESTDIR)$(KBDUS_MODULE_INSTALL_DIR)/kbdus.ko
 	install -D -m 644 kbdus/include/kbdus.h \
 		$(DESTDIR)$(KBDUS_HEADER_INSTALL_DIR)/kbdus.h
 	$(if $(DESTDIR),,depmod)
 
-install-libbdus: $(LIBBDUS) $(O)/lib/libbdus.pc \
-		$(filter $(MAN3_BUILT),$(MAN_INSTALLED))
+install-libbdus: $(LIBBDUS) $(filter $(MAN3_BUILT),$(MAN_INSTALLED))
 	install -D -m 644 $(LIBBDUS) \
 		$(DESTDIR)$(LIBBDUS_BINARY_INSTALL_DIR)/libbdus.so.0
 	ln -sf libbdus.so.0 $(DESTDIR)$(LIBBDUS_BINARY_INSTALL_DIR)/libbdus.so
 	install -D -m 644 libbdus/include/bdus.h \
 		$(DESTDIR)$(LIBBDUS_HEADER_INSTALL_DIR)/bdus.h
-	install -D -m 644 $(O)/lib/libbdus.pc \
+	sed -e 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' \
+		-e 's|@LIBDIR@|$(LIBBDUS_BINARY_INSTALL_DIR)|' \
+		-e 's|@INCLUDEDIR@|$(LIBBDUS_HEADER_INSTALL_DIR)|' \
+		libbdus/libbdus.pc.in | install -D -m 644 /dev/stdin \
 		$(DESTDIR)$(PKGCONFIG_INSTALL_DIR)/libbdus.pc
 	install -d $(DESTDIR)$(MAN3_INSTALL_DIR)
 	$(if $(MAN_INSTALLED),install -m 644 $(O)/man3/*.3 \
 		$(DESTDIR)$(MAN3_INSTALL_DIR),@echo "no rst2man: no man pages")
 	$(if $(DESTDIR),,ldconfig)
 
-install-cmdbdus: user $(MAN_INSTALLED)
+# bash and fish look for the file that is named like the command.
+install-cmdbdus: $(COMMANDS) $(MAN_INSTALLED)
 	install -d $(DESTDIR)$(CMDBDUS_BINARY_INSTALL_DIR) \
 		$(DESTDIR)$(DRIVER_DIR) $(DESTDIR)$(MAN_INSTALL_DIR) \
 		$(DESTDIR)$(MAN4_INSTALL_DIR)
@@ -67,8 +73,11 @@ install-cmdbdus: user $(MAN_INSTALLED)
 		$(DESTDIR)$(MAN4_INSTALL_DIR))
 	install -D -m 644 cmdbdus/completions/bdus.bash \
 		$(DESTDIR)$(CMDBDUS_BASH_COMPLETION_INSTALL_DIR)/bdus
+	ln -sf bdus $(DESTDIR)$(CMDBDUS_BASH_COMPLETION_INSTALL_DIR)/bdus-info
 	install -D -m 644 cmdbdus/completions/bdus.fish \
 		$(DESTDIR)$(CMDBDUS_FISH_COMPLETION_INSTALL_DIR)/bdus.fish
+	ln -sf bdus.fish \
+		$(DESTDIR)$(CMDBDUS_FISH_COMPLETION_INSTALL_DIR)/bdus-info.fish
 	install -D -m 644 cmdbdus/completions/_bdus \
 		$(DESTDIR)$(CMDBDUS_ZSH_COMPLETION_INSTALL_DIR)/_bdus
 
@@ -76,13 +85,15 @@ install-cmdbdus: user $(MAN_INSTALLED)
 .PHONY: uninstall uninstall-kbdus uninstall-libbdus uninstall-cmdbdus
 uninstall: uninstall-kbdus uninstall-libbdus uninstall-cmdbdus
 
-uninstall-kbdus: kbdus/kbdus.ko
+uninstall-kbdus:
+	$(if $(DESTDIR),,mk/unload-kbdus)
 	rm -f $(DESTDIR)$(KBDUS_MODULE_INSTALL_DIR)/kbdus.ko \
 		$(DESTDIR)$(KBDUS_HEADER_INSTALL_DIR)/kbdus.h
 	$(if $(DESTDIR),,depmod)
 
 uninstall-libbdus:
-	rm -f $(DESTDIR)$(LIBBDUS_BINARY_INSTALL_DIR)/libbdus.so* \
+	rm -f $(DESTDIR)$(LIBBDUS_BINARY_INSTALL_DIR)/libbdus.so.0 \
+		$(DESTDIR)$(LIBBDUS_BINARY_INSTALL_DIR)/libbdus.so \
 		$(DESTDIR)$(LIBBDUS_HEADER_INSTALL_DIR)/bdus.h \
 		$(DESTDIR)$(PKGCONFIG_INSTALL_DIR)/libbdus.pc \
 		$(DESTDIR)$(MAN3_INSTALL_DIR)/libbdus.3 \
@@ -93,7 +104,11 @@ uninstall-cmdbdus:
 	rm -f $(addprefix $(DESTDIR)$(CMDBDUS_BINARY_INSTALL_DIR)/,bdus bdus-info) \
 		$(addprefix $(DESTDIR)$(MAN_INSTALL_DIR)/,$(notdir $(MAN1_PAGES))) \
 		$(addprefix $(DESTDIR)$(MAN4_INSTALL_DIR)/,$(notdir $(MAN4_PAGES))) \
-		$(DESTDIR)$(CMDBDUS_BASH_COMPLETION_INSTALL_DIR)/bdus \
-		$(DESTDIR)$(CMDBDUS_FISH_COMPLETION_INSTALL_DIR)/bdus.fish \
+		$(addprefix $(DESTDIR)$(CMDBDUS_BASH_COMPLETION_INSTALL_DIR)/,\
+			bdus bdus-info) \
+		$(addprefix $(DESTDIR)$(CMDBDUS_FISH_COMPLETION_INSTALL_DIR)/,\
+			bdus.fish bdus-info.fish) \
 		$(DESTDIR)$(CMDBDUS_ZSH_COMPLETION_INSTALL_DIR)/_bdus
-	rm -rf $(DESTDIR)$(DRIVER_DIR)
+	rm -f $(DRIVERS:%=$(DESTDIR)$(DRIVER_DIR)/%)
+	rmdir $(DESTDIR)$(DRIVER_DIR) $(DESTDIR)$(dir $(DRIVER_DIR)) \
+		2> /dev/null || :

@@ -36,11 +36,11 @@ TEST_PROGRAMS	:= $(basename $(notdir $(wildcard tests/lib/*.c)))
 TEST_HOOKS	:= $(basename $(notdir $(wildcard tests/lib/hooks/*.c)))
 
 LIBBDUS		:= $(O)/lib/libbdus.so.0
-DRIVER_DIR	?= $(PREFIX)/libexec/bdus/drivers
+DRIVER_DIR	?= $(LIBEXECDIR)/bdus/drivers
 
-USER_TARGETS	:= $(LIBBDUS) $(O)/lib/libbdus.so \
-		   $(if $(CMD_SOURCES),$(O)/bin/bdus $(O)/bin/bdus-info) \
-		   $(DRIVERS:%=$(O)/libexec/bdus/drivers/%) \
+COMMANDS	:= $(O)/bin/bdus $(O)/bin/bdus-info \
+		   $(DRIVERS:%=$(O)/libexec/bdus/drivers/%)
+USER_TARGETS	:= $(LIBBDUS) $(O)/lib/libbdus.so $(COMMANDS) \
 		   $(EXAMPLES:%=$(O)/examples/%) \
 		   $(TEST_PROGRAMS:%=$(O)/tests/%) \
 		   $(TEST_HOOKS:%=$(O)/tests/hooks/%)
@@ -49,10 +49,15 @@ USER_TARGETS	:= $(LIBBDUS) $(O)/lib/libbdus.so \
 .PHONY: user
 user: $(USER_TARGETS)
 
+# Parts of it: what install-libbdus and install-cmdbdus want.
+.PHONY: libbdus cmdbdus
+libbdus: $(LIBBDUS) $(O)/lib/libbdus.so
+cmdbdus: $(COMMANDS)
+
 # What objects are made with. It changes with what is installed, too, and they must
 # not outlive that.
-FLAGS	:= $(CC) $(CFLAGS) $(LIBBDUS_CFLAGS) $(CMDBDUS_CFLAGS) $(BACKEND_CFLAGS) \
-	   $(URING_CFLAGS)
+FLAGS	:= $(CC) $(CPPFLAGS) $(CFLAGS) $(LIBBDUS_CFLAGS) $(CMDBDUS_CFLAGS) \
+	   $(BACKEND_CFLAGS) $(URING_CFLAGS)
 ifneq ($(FLAGS),$(file <$(O)/flags))
 $(shell mkdir -p $(O))
 $(file >$(O)/flags,$(FLAGS))
@@ -60,7 +65,7 @@ endif
 
 $(O)/obj/%.o: %.c Makefile mk/user.mk $(O)/flags
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(OBJ_CFLAGS) -c -o $@ $<
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(OBJ_CFLAGS) -c -o $@ $<
 
 $(O)/obj/libbdus/%.o: OBJ_CFLAGS = -fPIC -fvisibility=hidden $(LIBBDUS_CFLAGS)
 $(O)/obj/libbdus/src/%_fuse.o: OBJ_CFLAGS = -fPIC -fvisibility=hidden \
@@ -83,8 +88,12 @@ $(LIBBDUS): $(call objects,$(LIB_SOURCES)) libbdus/libbdus.map
 $(O)/lib/libbdus.so: $(LIBBDUS)
 	ln -sf libbdus.so.0 $@
 
-# $ORIGIN makes the tree work where it was built and wherever it is moved to.
-LINK_BDUS = $(LINK) -L$(O)/lib -lbdus -Wl,-rpath,'$$ORIGIN/$(1)lib'
+# $ORIGIN makes the tree work where it was built and wherever it is moved to. RPATH=0
+# is for packages, whose library is where all are.
+RPATH		?= 1
+LINK_BDUS = $(LINK) -L$(O)/lib -lbdus \
+	    $(if $(filter 1,$(RPATH)),-Wl$(comma)-rpath$(comma)'$$ORIGIN/$(1)lib')
+comma		:= ,
 
 $(O)/bin/bdus: $(call objects,$(CMD_SOURCES)) | $(O)/lib/libbdus.so
 	@mkdir -p $(@D)

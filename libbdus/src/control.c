@@ -107,12 +107,13 @@ int libbdus_control_get_version(int fd, struct kbdus_version *version)
 	return 0;
 }
 
-/* Check that the module can do all that the library may ask of it. */
-int libbdus_control_check_version(const struct kbdus_version *module)
+/* Check that the module can do what its versions from a patch level on can. */
+int libbdus_control_check_version(const struct kbdus_version *module,
+				  uint32_t least_patch)
 {
 	if (module->major != KBDUS_HEADER_VERSION_MAJOR ||
 	    module->minor != KBDUS_HEADER_VERSION_MINOR ||
-	    module->patch < KBDUS_HEADER_VERSION_PATCH) {
+	    module->patch < least_patch) {
 		return libbdus_error(EINVAL,
 			"kbdus has version %" PRIu32 ".%" PRIu32 ".%" PRIu32
 			", which is incompatible with libbdus version %d.%d.%d.",
@@ -124,8 +125,8 @@ int libbdus_control_check_version(const struct kbdus_version *module)
 	return 0;
 }
 
-/* Open the control device of a module that suits the library. */
-int libbdus_control_open_checked(int *out_fd)
+/* Open the control device of a module from a patch level on. */
+static int open_since(uint32_t least_patch, int *out_fd)
 {
 	struct kbdus_version version;
 	int fd;
@@ -137,7 +138,7 @@ int libbdus_control_open_checked(int *out_fd)
 
 	ret = libbdus_control_get_version(fd, &version);
 	if (!ret)
-		ret = libbdus_control_check_version(&version);
+		ret = libbdus_control_check_version(&version, least_patch);
 	if (ret) {
 		close(fd);
 		return ret;
@@ -145,6 +146,22 @@ int libbdus_control_open_checked(int *out_fd)
 
 	*out_fd = fd;
 	return 0;
+}
+
+/* Open the control device of a module that can do all that drivers may ask of it. */
+int libbdus_control_open_checked(int *out_fd)
+{
+	return open_since(KBDUS_HEADER_VERSION_PATCH, out_fd);
+}
+
+/*
+ * Open the control device of a module whose devices the library can manage. An older
+ * one stays loaded when a newer library is installed while it has devices, and must
+ * be rid of them before the newer module can take its place.
+ */
+int libbdus_control_open_managing(int *out_fd)
+{
+	return open_since(LIBBDUS_MANAGEABLE_PATCH, out_fd);
 }
 
 /*

@@ -634,11 +634,16 @@ void libbdus_info_translate(const struct kbdus_device_info *from,
 
 /* ---- control.c: the control device ---- */
 
+/* The first module that has all commands of manage_kbdus.c. */
+#define LIBBDUS_MANAGEABLE_PATCH 3
+
 void libbdus_control_load_module(const char *name);
 int libbdus_control_open(int *out_fd);
 int libbdus_control_open_checked(int *out_fd);
+int libbdus_control_open_managing(int *out_fd);
 int libbdus_control_get_version(int fd, struct kbdus_version *version);
-int libbdus_control_check_version(const struct kbdus_version *module);
+int libbdus_control_check_version(const struct kbdus_version *module,
+				  uint32_t least_patch);
 int libbdus_control_call(int fd, unsigned long command, void *argument,
 			 uint64_t dev_id, const char *purpose);
 int libbdus_control_get_info(int fd, uint64_t dev_id,

@@ -24,7 +24,7 @@ static int command_device(unsigned long command, uint64_t dev_id,
 	int ret;
 	int fd;
 
-	ret = libbdus_control_open_checked(&fd);
+	ret = libbdus_control_open_managing(&fd);
 	if (!ret) {
 		ret = libbdus_control_call(fd, command, &argument, dev_id,
 					   purpose);
@@ -66,7 +66,7 @@ static int kbdus_get_info(const struct libbdus_backend *backend,
 	int ret;
 	int fd;
 
-	ret = libbdus_control_open_checked(&fd);
+	ret = libbdus_control_open_managing(&fd);
 	if (ret)
 		return ret;
 
@@ -116,7 +116,7 @@ int libbdus_kbdus_find(const char *path, uint32_t major, uint32_t minor,
 	int ret;
 	int fd;
 
-	ret = libbdus_control_open_checked(&fd);
+	ret = libbdus_control_open_managing(&fd);
 	if (!ret) {
 		ret = number_to_id(fd, path, major, minor, dev_id);
 		close(fd);
@@ -132,7 +132,7 @@ int libbdus_kbdus_next(uint64_t *dev_id)
 	int ret;
 	int fd;
 
-	ret = libbdus_control_open_checked(&fd);
+	ret = libbdus_control_open_managing(&fd);
 	if (ret)
 		return ret;
 

@@ -8,13 +8,18 @@ system that goes with the kernel; a machine sees the results below /bdus:
     out/             lib, bin, libexec, examples, tests, as `make user` lays it out
     tests/           cases and lib
     examples/ drivers/ demo/ bench/ docs/
+    Makefile mk/ kbdus/include/
+    packages/       Debian's, if a case of the area `package` is run: this version's in
+                    this/, and those of the same with a higher version in next/
 """
 
+import re
 import shutil
 import subprocess
 import zlib
 from pathlib import Path
 
+import cache
 import cases
 import native
 import runner
@@ -26,7 +31,8 @@ ALL, TURNS, ONE = "all", "turns", "one"
 BACKENDS = ["kbdus", "ublk", "nbd", "fuse"]
 NATIVE = ["fuse"]  # these need no machine of their own
 IN_MACHINES = [name for name in BACKENDS if name not in NATIVE]
-ALONG = ["libbdus/include", "tests", "examples", "drivers", "demo", "bench", "docs"]
+ALONG = ["libbdus/include", "tests", "examples", "drivers", "demo", "bench", "docs",
+         "Makefile", "mk", "kbdus/include"]
 
 BUILD = """
 if [ -d src/kbdus ] && [ -f src/kbdus/Makefile ]; then
@@ -36,6 +42,28 @@ if [ -d src/kbdus ] && [ -f src/kbdus/Makefile ]; then
 fi
 make -j2 -C src user O=/build/out
 """
+
+# Packages of two versions, and what compiling the module comes to, in a cache: DKMS
+# does it in machines, where it would take ten minutes each time.
+BUILD_PACKAGES = """
+export DEBIAN_KERNEL_USE_CCACHE=1 CCACHE_COMPILERCHECK=content
+mount -t tmpfs tmpfs /var/lib/dkms
+for each in this next; do
+    (cd $each && mk/deb /build/packages/$each)
+    dpkg-deb -x packages/$each/bdus-dkms_*.deb /tmp/$each
+    name=$(ls /tmp/$each/usr/src)
+    CCACHE_DIR=/build/packages/ccache \
+        dkms build --sourcetree /tmp/$each/usr/src -k "$RELEASE" \
+        -m "${name%-*}" -v "${name##*-}"
+done
+"""
+# Where a version stands: file, and what precedes and follows its last part.
+VERSIONS = [
+    ("libbdus/include/bdus.h", r"^(#define BDUS_HEADER_VERSION_PATCH )(\d+)()$"),
+    ("kbdus/include/kbdus.h", r"^(#define KBDUS_HEADER_VERSION_PATCH )(\d+)()$"),
+    ("kbdus/dkms.conf", r'^(PACKAGE_VERSION="\d+\.\d+\.)(\d+)(")$'),
+    ("debian/changelog", r"\A(bdus \(\d+\.\d+\.)(\d+)(\))"),
+]
 
 
 class Bdus:
@@ -84,8 +112,50 @@ class Bdus:
             shutil.copy(module, payload)
         copy_tree(work / "out", payload / "out", "obj")
         for name in ALONG:
-            if (work / "src" / name).is_dir():
-                copy_tree(work / "src" / name, payload / name)
+            copy_tree(work / "src" / name, payload / name)
+        if self.wants_packages(options) and not image.kernel.is_debug:
+            self.stage_packages(image, work, payload, say)
+
+    def wants_packages(self, options):
+        if (options.command or options.shell or
+                options.backend not in (BACKENDS[0], ALL)):
+            return False
+        chosen = cases.select(cases.discover(self.cases), options.cases,
+                              options.group, options.all)
+        return any(case.name.startswith("package/") for case in chosen)
+
+    def stage_packages(self, image, work, payload, say):
+        made_from = work / "packages.made-from"
+        digest = cache.digest(image.release, BUILD_PACKAGES, *self.packaged())
+        if not made_from.exists() or made_from.read_text() != digest:
+            made_from.unlink(missing_ok=True)
+            self.build_packages(image, work, say)
+            made_from.write_text(digest)
+        copy_tree(work / "packages", payload / "packages")
+
+    def packaged(self):
+        """Names and contents of all that packages are made from."""
+        for name in sources.listed(TOP):
+            if name.split("/")[0] not in ("tests", "docs", "bench", "demo"):
+                yield name
+                yield (TOP / name).read_bytes()
+        yield (TOP / "docs/tools/man3").read_bytes()
+
+    def build_packages(self, image, work, say):
+        say(f"building packages for Debian {image.kernel.suite}")
+        shutil.rmtree(work / "packages", ignore_errors=True)
+        for name in ("this", "next"):
+            sources.update(TOP, work / name)
+        for name, pattern in VERSIONS:
+            file = work / "next" / name
+            text, count = re.subn(pattern, raise_version, file.read_text(),
+                                  flags=re.M)
+            if count != 1:
+                raise runner.BuildError(f"no version in {name}")
+            file.write_text(text)
+        text = runner.build(image, work, BUILD_PACKAGES, say,
+                            {"RELEASE": image.release})
+        (work / "packages.log").write_text(text)
 
     def tasks(self, case, options):
         """The ways in which a case is run: each that it is for; but of a heavy one's
@@ -162,7 +232,13 @@ class Bdus:
         }
 
 
+def raise_version(match):
+    return f"{match[1]}{int(match[2]) + 1}{match[3]}"
+
+
 def copy_tree(source, target, *without):
     if source.is_dir():
         shutil.copytree(source, target, symlinks=True,
                         ignore=shutil.ignore_patterns(*without))
+    elif source.exists():
+        shutil.copy2(source, target)

@@ -121,6 +121,19 @@ static void test_versions(void **state)
 	}
 }
 
+/* A module that is older than the library, but can do what is asked of it. */
+static void test_least_version(void **state)
+{
+	const struct kbdus_version module = { 0, 1, 3, 0 };
+
+	(void)state;
+
+	assert_int_equal(libbdus_control_check_version(&module, 2), 0);
+	assert_int_equal(libbdus_control_check_version(&module, 3), 0);
+	assert_int_equal(libbdus_control_check_version(&module, 4), -EINVAL);
+	assert_true(LIBBDUS_MANAGEABLE_PATCH <= KBDUS_HEADER_VERSION_PATCH);
+}
+
 static void test_version_failing(void **state)
 {
 	struct bdus_version version;
@@ -364,6 +377,7 @@ int main(void)
 		TEST(test_module_missing),
 		TEST(test_other_open_errors),
 		TEST(test_versions),
+		TEST(test_least_version),
 		TEST(test_version_failing),
 		TEST(test_command_errors),
 		TEST(test_next_device),
