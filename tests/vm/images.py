@@ -124,11 +124,11 @@ class Images:
 
 
 def packages(suite, path=HERE / "packages"):
-    """The packages listed in a file, as far as a release has them."""
+    """The packages listed in a file that are for a release."""
     text = re.sub(r"(?m)#.*$", "", path.read_text())
-    return [name for name, lacking in
-            re.findall(r"([^\s\[]+)(?:[ ]+\[!(\S+)\])?", text)
-            if lacking != suite]
+    return [name for name, other, only in
+            re.findall(r"([^\s\[]+)(?: +\[(!?)(\S+)\])?", text)
+            if not only or (only == suite) != bool(other)]
 
 
 def installed(root, kernel):
