@@ -292,10 +292,28 @@ static inline int kbdus_add_disk(struct gendisk *disk)
 }
 #define add_disk kbdus_add_disk
 
+/* The capacity is not what clients that have the disk open see. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(5, 11, 0)
+static inline void kbdus_disk_end_size(struct gendisk *disk)
+{
+	struct block_device *bdev = bdget_disk(disk, 0);
+
+	if (!bdev)
+		return;
+	bd_set_nr_sectors(bdev, 0);
+	bdput(bdev);
+}
+#else
+static inline void kbdus_disk_end_size(struct gendisk *disk)
+{
+}
+#endif
+
 static inline void kbdus_blk_mark_disk_dead(struct gendisk *disk)
 {
 	blk_set_queue_dying(disk->queue);
 	set_capacity(disk, 0);
+	kbdus_disk_end_size(disk);
 }
 #define blk_mark_disk_dead kbdus_blk_mark_disk_dead
 #endif
