@@ -60,6 +60,11 @@ check:
 check-debug:
 	tests/check --debug $(CASES)
 
+## check-oldest  the same cases, or CASES, under the oldest kernel that there may be
+.PHONY: check-oldest
+check-oldest:
+	tests/check --kernel 5.10 $(CASES)
+
 ## check-all     long cases too, every kernel, the debug kernel
 .PHONY: check-all
 check-all:
