@@ -19,6 +19,14 @@
 #define vm_flags_clear(vma, flags) ((void)((vma)->vm_flags &= ~(flags)))
 #endif
 
+/* For pages that are to be mapped. What is accounted could not be, in a process that has
+ * a memory control group. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(5, 11, 0)
+#define KBDUS_GFP_MAPPED GFP_KERNEL
+#else
+#define KBDUS_GFP_MAPPED GFP_KERNEL_ACCOUNT
+#endif
+
 #if LINUX_VERSION_CODE < KERNEL_VERSION(5, 16, 0)
 static inline size_t kbdus_fault_in_writeable(char __user *memory, size_t size)
 {
