@@ -83,6 +83,7 @@ static const char *format_cell(const struct print_format *format,
 	return out;
 }
 
+/* Arrays are written by ourselves, see below: what is a number is printed as it is. */
 static int json_type(const struct field *field)
 {
 	switch (field->kind) {
@@ -91,11 +92,49 @@ static int json_type(const struct field *field)
 	case FIELD_WORD:
 	case FIELD_TEXT:
 		return SCOLS_JSON_STRING;
-	case FIELD_LINES:
-		return SCOLS_JSON_ARRAY_STRING;
 	default:
 		return SCOLS_JSON_NUMBER;
 	}
+}
+
+static void put_json_string(FILE *file, const char *text, size_t length)
+{
+	fputc('"', file);
+	for (size_t i = 0; i < length; i++) {
+		unsigned char c = text[i];
+
+		if (c == '"' || c == '\\')
+			fprintf(file, "\\%c", c);
+		else if (c < ' ')
+			fprintf(file, "\\u%04x", c);
+		else
+			fputc(c, file);
+	}
+	fputc('"', file);
+}
+
+/* Lines as an array, which libsmartcols cannot write before 2.37; NULL if there is no
+ * memory. */
+static char *json_array(const char *lines)
+{
+	char *array = NULL;
+	size_t size, length;
+	FILE *file = open_memstream(&array, &size);
+
+	if (!file)
+		return NULL;
+	fputc('[', file);
+	for (; *lines; lines += length + (lines[length] == '\n')) {
+		length = strcspn(lines, "\n");
+		put_json_string(file, lines, length);
+		if (lines[length] && lines[length + 1])
+			fputs(", ", file);
+	}
+	fputc(']', file);
+	if (fclose(file) == 0)
+		return array;
+	free(array);
+	return NULL;
 }
 
 static void heading(const struct field *field, char *out, size_t size)
@@ -124,7 +163,8 @@ static struct libscols_table *new_table(const struct print_format *format)
 static bool add_column(struct libscols_table *table, const char *name,
 		       const struct field *field)
 {
-	bool has_lines = !field || field->kind == FIELD_LINES;
+	bool has_lines = !scols_table_is_json(table) &&
+			 (!field || field->kind == FIELD_LINES);
 	bool is_number = field && !field->text;
 	int flags = (is_number ? SCOLS_FL_RIGHT : 0) |
 		    (has_lines ? SCOLS_FL_WRAP : 0);
@@ -150,6 +190,28 @@ static bool print_and_free(struct libscols_table *table, bool is_good)
 	return is_good;
 }
 
+static bool set_cell(struct libscols_line *line, size_t column,
+		     const struct print_format *format,
+		     const struct device *device)
+{
+	const struct field *field = format->columns[column];
+	bool is_array = field->kind == FIELD_LINES &&
+			format->style == PRINT_JSON;
+	char *array = is_array ? json_array(field->text(device)) : NULL;
+	char text[64];
+	bool is_good;
+
+	if (is_array && !array)
+		return false;
+	is_good = scols_line_set_data(line, column,
+				      array ? array :
+					      format_cell(format, field, device,
+							  text,
+							  sizeof(text))) == 0;
+	free(array);
+	return is_good;
+}
+
 static bool print_table(const struct print_format *format,
 			const struct device *devices, size_t count)
 {
@@ -169,12 +231,7 @@ static bool print_table(const struct print_format *format,
 
 		is_good = line != NULL;
 		for (size_t j = 0; j < format->column_count && is_good; j++)
-			is_good = scols_line_set_data(
-					  line, j,
-					  format_cell(format,
-						      format->columns[j],
-						      &devices[i], text,
-						      sizeof(text))) == 0;
+			is_good = set_cell(line, j, format, &devices[i]);
 	}
 	return print_and_free(table, is_good);
 }

@@ -39,7 +39,7 @@ struct kbdus_client_ioctl {
 	u8 data[];
 };
 
-static int client_open(struct gendisk *disk, blk_mode_t mode)
+static KBDUS_DISK_OPEN(client_open, disk)
 {
 	struct kbdus_device *device = kbdus_registry_get_by_disk(disk);
 	int ret = 0;
@@ -56,7 +56,7 @@ static int client_open(struct gendisk *disk, blk_mode_t mode)
 	return ret;
 }
 
-static void client_release(struct gendisk *disk)
+static KBDUS_DISK_RELEASE(client_release, disk)
 {
 	struct kbdus_device *device = kbdus_registry_get_by_disk(disk);
 
@@ -348,11 +348,8 @@ static void flush_work_function(struct work_struct *work)
 {
 	struct client_flush *flush =
 		container_of(work, struct client_flush, work);
-	struct block_device *bdev = flush->disk->part0;
 
-	flush->result = sync_blockdev(bdev);
-	if (!flush->result)
-		flush->result = blkdev_issue_flush(bdev);
+	flush->result = kbdus_disk_flush(flush->disk);
 	put_device(disk_to_dev(flush->disk));
 	complete(&flush->done);
 	kref_put(&flush->ref, flush_free);

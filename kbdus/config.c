@@ -149,6 +149,8 @@ void kbdus_config_get_limits(const struct kbdus_device_config *config,
 		.max_segment_size = UINT_MAX,
 	};
 
+	kbdus_limit_write_same(limits,
+			       config->max_write_same_size >> SECTOR_SHIFT);
 	limits->max_write_zeroes_sectors =
 		config->max_write_zeros_size >> SECTOR_SHIFT;
 	if (config->operations & KBDUS_OP(DISCARD)) {

@@ -10,7 +10,6 @@
  */
 #include <linux/blkdev.h>
 #include <linux/jiffies.h>
-#include <linux/pagemap.h>
 
 #include "client.h"
 #include "config.h"
@@ -35,6 +34,8 @@ enum kbdus_request_type kbdus_disk_request_type(struct request *rq)
 	case REQ_OP_WRITE:
 		return rq->cmd_flags & REQ_FUA ? KBDUS_REQUEST_TYPE_FUA_WRITE
 					       : KBDUS_REQUEST_TYPE_WRITE;
+	case KBDUS_REQ_OP_WRITE_SAME:
+		return KBDUS_REQUEST_TYPE_WRITE_SAME;
 	case REQ_OP_WRITE_ZEROES:
 		return rq->cmd_flags & REQ_NOUNMAP
 			       ? KBDUS_REQUEST_TYPE_WRITE_ZEROS_NO_UNMAP
@@ -143,7 +144,7 @@ static blk_status_t disk_queue_rq(struct blk_mq_hw_ctx *hctx,
 		kbdus_inverter_push_and_linger(inv);
 	else if (bd->last)
 		kbdus_inverter_push(inv);
-	return status;
+	return status == BLK_STS_OK ? status : kbdus_refuse(bd->rq, status);
 }
 
 /* The last of a batch was not queued after all. */
@@ -154,7 +155,7 @@ static void disk_commit_rqs(struct blk_mq_hw_ctx *hctx)
 	kbdus_inverter_push(device->inverter);
 }
 
-static int disk_poll(struct blk_mq_hw_ctx *hctx, struct io_comp_batch *batch)
+static KBDUS_POLL(disk_poll, hctx)
 {
 	struct kbdus_device *device = hctx->queue->queuedata;
 
@@ -165,7 +166,7 @@ static int disk_poll(struct blk_mq_hw_ctx *hctx, struct io_comp_batch *batch)
  * Two queues, of which one is for clients that poll. That is all they differ in, and
  * they share their tags, as a slot of the inverter is found by the tag alone.
  */
-static void disk_map_queues(struct blk_mq_tag_set *set)
+static KBDUS_MAP_QUEUES(disk_map_queues, set)
 {
 	set->map[HCTX_TYPE_DEFAULT].nr_queues = 1;
 	set->map[HCTX_TYPE_READ].nr_queues = 0;
@@ -176,7 +177,7 @@ static void disk_map_queues(struct blk_mq_tag_set *set)
 }
 
 /* A driver that does not even let its device be added is given up at once. */
-static enum blk_eh_timer_return disk_time_out(struct request *rq)
+static KBDUS_TIME_OUT(disk_time_out, rq)
 {
 	struct kbdus_device *device = rq->q->queuedata;
 	enum blk_eh_timer_return ret;
@@ -300,7 +301,7 @@ void kbdus_disk_remove(struct kbdus_device *device)
 		 * From a disk without a size the kernel drops them without an
 		 * error, but their writers have to learn of it.
 		 */
-		mapping_set_error(disk->part0->bd_mapping, -EIO);
+		kbdus_disk_set_error(disk, -EIO);
 		blk_mark_disk_dead(disk);
 		del_gendisk(disk);
 	}

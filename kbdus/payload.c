@@ -52,6 +52,8 @@ size_t kbdus_payload_request_size(const struct kbdus_item *item)
 	case KBDUS_REQUEST_TYPE_WRITE:
 	case KBDUS_REQUEST_TYPE_FUA_WRITE:
 		return blk_rq_bytes(item->rq);
+	case KBDUS_REQUEST_TYPE_WRITE_SAME:
+		return queue_logical_block_size(item->rq->q);
 	case KBDUS_REQUEST_TYPE_IOCTL:
 		return kbdus_client_ioctl_size_out(item->rq);
 	default:
@@ -77,7 +79,11 @@ size_t kbdus_payload_reply_size(const struct kbdus_item *item)
 	}
 }
 
-static bool copy_pages_out(struct request *rq, struct iov_iter *to)
+/*
+ * @size: of what the request carries: all of its range, or the one block that is to be
+ * written everywhere in it, which is what it seems to consist of
+ */
+static bool copy_pages_out(struct request *rq, size_t size, struct iov_iter *to)
 {
 	struct req_iterator it;
 	struct bio_vec bv;
@@ -86,6 +92,9 @@ static bool copy_pages_out(struct request *rq, struct iov_iter *to)
 		if (copy_page_to_iter(bv.bv_page, bv.bv_offset, bv.bv_len,
 				      to) != bv.bv_len)
 			return false;
+		size -= bv.bv_len;
+		if (!size)
+			return true;
 	}
 	return true;
 }
@@ -97,7 +106,7 @@ static bool copy_out(const struct kbdus_item *item, size_t size,
 	if (item->type == KBDUS_REQUEST_TYPE_IOCTL)
 		return copy_to_iter(kbdus_client_ioctl_data(item->rq), size,
 				    to) == size;
-	return copy_pages_out(item->rq, to);
+	return copy_pages_out(item->rq, size, to);
 }
 
 static bool copy_pages_in(struct request *rq, struct iov_iter *from)
@@ -185,7 +194,8 @@ static void copy_memory(void *to, const void *from, size_t size)
 		memcpy(to, from, size);
 }
 
-static void export_pages(struct request *rq, void *buffer)
+/* @size: as above */
+static void export_pages(struct request *rq, size_t size, void *buffer)
 {
 	struct req_iterator it;
 	struct bio_vec bv;
@@ -196,6 +206,9 @@ static void export_pages(struct request *rq, void *buffer)
 		copy_memory(buffer, page, bv.bv_len);
 		kunmap_local(page);
 		buffer += bv.bv_len;
+		size -= bv.bv_len;
+		if (!size)
+			return;
 	}
 }
 
@@ -236,7 +249,7 @@ bool kbdus_payload_export(const struct kbdus_item *item, void *buffer,
 	if (item->type == KBDUS_REQUEST_TYPE_IOCTL)
 		memcpy(buffer, kbdus_client_ioctl_data(item->rq), size);
 	else
-		export_pages(item->rq, buffer);
+		export_pages(item->rq, size, buffer);
 	return true;
 }
 

@@ -24,7 +24,7 @@
  */
 void *kbdus_shared_alloc(size_t size)
 {
-	return __vmalloc(size, GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN |
+	return __vmalloc(size, KBDUS_GFP_MAPPED | __GFP_ZERO | __GFP_NOWARN |
 				       __GFP_RETRY_MAYFAIL);
 }
 

@@ -114,7 +114,7 @@ TRACE_EVENT(kbdus_device_state,
 		__entry->device = device->config.seqnum;
 		__entry->from = device->state;
 		__entry->to = to;
-		__assign_str(cause);
+		KBDUS_ASSIGN_STR(cause, cause);
 	),
 	TP_printk("device=%llu from=%s to=%s cause=%s", __entry->device,
 		  __print_symbolic(__entry->from, KBDUS_DEVICE_STATE_NAMES),
@@ -137,10 +137,11 @@ TRACE_EVENT(kbdus_session_state,
 	TP_fast_assign(
 		__entry->device = session->device->config.seqnum;
 		__entry->driver = pid_nr(session->pid);
-		__assign_str(protocol);
+		KBDUS_ASSIGN_STR(protocol,
+				 session->protocol_config.name);
 		__entry->from = session->state;
 		__entry->to = to;
-		__assign_str(cause);
+		KBDUS_ASSIGN_STR(cause, cause);
 	),
 	TP_printk("device=%llu driver=%d protocol=%s from=%s to=%s cause=%s",
 		  __entry->device, __entry->driver, __get_str(protocol),

@@ -27,7 +27,7 @@ $(O)/unit/libbdus.a: $(LIB_SOURCES:%.c=$(O)/obj-unit/%.o)
 $(UNIT_PROGRAMS): $(O)/unit/%: $(O)/obj-unit/tests/unit/%.o \
 		$(UNIT_SUPPORT:%.c=$(O)/obj-unit/%.o) $(O)/unit/libbdus.a
 	@mkdir -p $(@D)
-	$(LINK) $(UNIT_CFLAGS) $(O)/unit/libbdus.a -lcmocka
+	$(LINK) $(UNIT_CFLAGS) $(O)/unit/libbdus.a -lcmocka -ldl
 
 # As they are, of the objects that users get.
 $(O)/obj/tests/unit/%.o: OBJ_CFLAGS = -Ilibbdus/src
@@ -36,7 +36,7 @@ $(O)/obj/tests/unit/%_ublk.o: OBJ_CFLAGS = -Ilibbdus/src $(UBLK_CFLAGS)
 $(UNIT_PLAIN): $(O)/unit-plain/%: $(O)/obj/tests/unit/%.o \
 		$(call objects,$(UNIT_SUPPORT) $(LIB_SOURCES))
 	@mkdir -p $(@D)
-	$(LINK) -lcmocka
+	$(LINK) -lcmocka -ldl
 
 ## unit          the library's unit tests, as it is and under ASan and UBSan
 .PHONY: unit
@@ -59,6 +59,11 @@ check:
 .PHONY: check-debug
 check-debug:
 	tests/check --debug $(CASES)
+
+## check-oldest  the same cases, or CASES, under the oldest kernel that there may be
+.PHONY: check-oldest
+check-oldest:
+	tests/check --kernel 5.10 $(CASES)
 
 ## check-all     long cases too, every kernel, the debug kernel
 .PHONY: check-all

@@ -83,7 +83,7 @@ $(O)/obj/examples/async.o: OBJ_CFLAGS = $(URING_CFLAGS)
 $(LIBBDUS): $(call objects,$(LIB_SOURCES)) libbdus/libbdus.map
 	@mkdir -p $(@D)
 	$(LINK) -shared -Wl,-soname,libbdus.so.0 \
-		-Wl,--version-script=libbdus/libbdus.map -Wl,-z,defs
+		-Wl,--version-script=libbdus/libbdus.map -Wl,-z,defs -ldl
 
 $(O)/lib/libbdus.so: $(LIBBDUS)
 	ln -sf libbdus.so.0 $@

@@ -27,6 +27,9 @@ class Bench(project.Bdus):
     name = "bench"
     packages = ("nbdkit", "nbd-client", "libnbd-bin", "fuse3")
 
+    def wants_packages(self, options):
+        return False
+
 
 class Machines:
     """Machines of one kernel in which everything is built."""

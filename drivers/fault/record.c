@@ -13,6 +13,7 @@
 #include "record.h"
 
 #include "driver.h"
+#include "libc.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -13,6 +13,7 @@
 #include "rules.h"
 
 #include "driver.h"
+#include "libc.h"
 
 #include <errno.h>
 #include <signal.h>

@@ -1,30 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * compat.h: the only place that may test a kernel version. Forced into every
- * file of the module, which is written against the newest kernel; what an older
- * one lacks is defined here under its new name. README.md has a line per shim.
+ * compat.h: the only place, with what it includes, that may test a kernel version.
+ * Forced into every file of the module, which is written against the newest kernel;
+ * what an older one lacks is defined here under its new name. README.md has a line
+ * per shim. Headers that an older kernel lacks are below include/, where the compiler
+ * looks for them last.
  */
 #ifndef KBDUS_COMPAT_H
 #define KBDUS_COMPAT_H
 
 #include <linux/version.h>
 
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
-#error "kbdus needs Linux 6.12 or later: queue limits are set atomically"
+#if LINUX_VERSION_CODE < KERNEL_VERSION(5, 10, 0)
+#error "kbdus needs Linux 5.10 or later: older block layers were never tested"
 #endif
 
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 4, 0)
 #error "kbdus was not tested with Linux 7.4 or later: raise the bound in compat.h and run the tests"
-#endif
-
-/* What ends a request is also told of the batch that it is part of. */
-#if LINUX_VERSION_CODE < KERNEL_VERSION(7, 0, 0)
-#define KBDUS_END_IO(name, rq, status) \
-	enum rq_end_io_ret name(struct request *rq, blk_status_t status)
-#else
-#define KBDUS_END_IO(name, rq, status) \
-	enum rq_end_io_ret name(struct request *rq, blk_status_t status, \
-				const struct io_comp_batch *batch)
 #endif
 
 /*
@@ -37,11 +29,15 @@
 #define KBDUS_UNINITIALIZED
 #endif
 
-/* Requests are merged unless that is switched off. */
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 14, 0)
-#define KBDUS_MQ_F_MERGE BLK_MQ_F_SHOULD_MERGE
+/* Events remember what their strings are copies of. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 10, 0)
+#define KBDUS_ASSIGN_STR(field, string) __assign_str(field, string)
 #else
-#define KBDUS_MQ_F_MERGE 0
+#define KBDUS_ASSIGN_STR(field, string) __assign_str(field)
 #endif
+
+#include "block.h"
+#include "memory.h"
+#include "task.h"
 
 #endif

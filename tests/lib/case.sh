@@ -19,6 +19,16 @@ skip() {
 	exit 77
 }
 
+# nap SECONDS: waits a moment. That takes no process, but in bash before 5.2, where the
+# time may be over before the read has begun that it is to end.
+nap() {
+	if ((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 502)); then
+		read -rt "$1" <> <(:) || :
+	else
+		sleep "$1"
+	fi
+}
+
 # wait_until SECONDS COMMAND...: until the command succeeds; the time is scaled
 # by what a slow kernel needs.
 wait_until() {
@@ -26,7 +36,7 @@ wait_until() {
 	shift
 	until "$@"; do
 		((SECONDS <= end)) || fail "not within the time: $*"
-		read -rt 0.05 <> <(:) || :
+		nap 0.05
 	done
 }
 

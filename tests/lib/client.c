@@ -31,6 +31,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "../../drivers/common/libc.h"
 #include "../../drivers/fault/ioctls.h"
 
 #define SIZE 4096

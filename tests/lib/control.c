@@ -20,6 +20,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "../../drivers/common/libc.h"
 #include "../../kbdus/include/kbdus.h"
 
 static int fail(void)

@@ -35,7 +35,7 @@ while_replacing() {
 	while kill -0 "$pid" 2> /dev/null; do
 		next_driver $((++count))
 		# The pace; nothing waits for it.
-		read -rt 2 <> <(:) || :
+		nap 2
 	done
 	wait "$pid" || status=$?
 	((status == 0)) || {

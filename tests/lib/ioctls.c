@@ -28,6 +28,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "../../drivers/common/libc.h"
 #include "../../drivers/fault/ioctls.h"
 #include "../../kbdus/include/kbdus.h"
 

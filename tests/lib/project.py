@@ -39,6 +39,10 @@ if [ -d src/kbdus ] && [ -f src/kbdus/Makefile ]; then
     make -j2 -C src/kbdus KBDUS_KDIR="$KDIR" KBDUS_DEBUG="$KBDUS_DEBUG"
     # Loaded for each case: without what only debuggers read it is a tenth as long.
     strip --strip-debug -o kbdus.ko src/kbdus/kbdus.ko
+    # A client that only some kernels can have.
+    if grep -qw blkdev_issue_write_same "$KDIR/Module.symvers"; then
+        make -C "$KDIR" M=/build/src/tests/lib/same W=1
+    fi
 fi
 make -j2 -C src user O=/build/out
 """

@@ -28,6 +28,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../../drivers/common/libc.h"
 #include "../../kbdus/include/kbdus.h"
 
 static int fail_fd;

@@ -106,7 +106,7 @@ class Images:
 
     def _base(self, suite):
         wanted = tuple(k for k in kernels().values() if k.suite == suite)
-        listed = [*packages(), *self.extra]
+        listed = [*packages(suite), *self.extra]
         key = cache.digest(FORMAT, suite, " ".join(listed),
                            repr([dataclasses.astuple(k) for k in wanted]),
                            (HERE / "install-kernels").read_bytes())
@@ -123,10 +123,12 @@ class Images:
         return self.store.entry(f"root-{suite}", key, build)
 
 
-def packages(path=HERE / "packages"):
-    """The packages listed in a file."""
-    text = path.read_text()
-    return re.sub(r"(?m)#.*$", "", text).split()
+def packages(suite, path=HERE / "packages"):
+    """The packages listed in a file that are for a release."""
+    text = re.sub(r"(?m)#.*$", "", path.read_text())
+    return [name for name, other, only in
+            re.findall(r"([^\s\[]+)(?: +\[(!?)(\S+)\])?", text)
+            if not only or (only == suite) != bool(other)]
 
 
 def installed(root, kernel):

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../../drivers/common/libc.h"
 #include "raw.h"
 
 void raw_die(const char *what)

@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "../../../drivers/common/libc.h"
 #include "transport.h"
 
 /*

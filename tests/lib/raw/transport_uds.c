@@ -28,6 +28,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "../../../drivers/common/libc.h"
 #include "transport.h"
 
 static const struct field request_fields[] = {
