@@ -121,11 +121,11 @@ bool kbdus_disk_end_later(struct request *rq, blk_status_t status,
 	       blk_mq_add_to_batch(rq, batch, false, blk_mq_end_request_batch);
 }
 
-/* Whether whoever makes a request is the one who waits for it. */
+/* Whether whoever makes a request is the one who waits for it, and does not poll. */
 static bool request_may_linger(const struct request *rq)
 {
 	return op_is_sync(rq->cmd_flags) && !(rq->cmd_flags & REQ_POLLED) &&
-	       in_task() && !(current->flags & PF_KTHREAD);
+	       in_task() && !(current->flags & (PF_KTHREAD | PF_IO_WORKER));
 }
 
 static blk_status_t disk_queue_rq(struct blk_mq_hw_ctx *hctx,

@@ -316,6 +316,13 @@ static bool ring_linger(const struct kbdus_ring *ring)
 	return false;
 }
 
+/* Whether the request that was just put in is the only one. */
+static bool ring_is_idle(const struct kbdus_ring *ring)
+{
+	return !READ_ONCE(ring->loan_count) &&
+	       READ_ONCE(ring->inv->queued_now) == 1;
+}
+
 static void puller_linger(struct kbdus_puller *puller)
 {
 	struct kbdus_ring *ring = ring_of(puller);
@@ -324,7 +331,7 @@ static void puller_linger(struct kbdus_puller *puller)
 
 	if (!ring)
 		return;
-	if (!kbdus_linger_begin(&ring->linger, !READ_ONCE(ring->loan_count))) {
+	if (!kbdus_linger_begin(&ring->linger, ring_is_idle(ring))) {
 		ring_push(ring);
 		return;
 	}
