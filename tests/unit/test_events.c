@@ -520,6 +520,33 @@ static void test_answers(void **state)
 	close_device(false);
 }
 
+/* Answer one request, and return how many calls that takes. */
+static unsigned int calls_for_answer(void)
+{
+	fake_ring_submit(1);
+	take_up_to(1, 1);
+	calls = 0;
+	assert_succeeds(bdus_events_answer(events, requests[0].id, 0));
+	assert_succeeds(bdus_events_submit(events));
+	return calls;
+}
+
+static void test_no_call_if_clients_look(void **state)
+{
+	(void)state;
+
+	create_device();
+	assert_int_equal(calls_for_answer(), 1);
+	fake_ring.flags = KBDUSRING_REQUEST_POLLED;
+	assert_int_equal(calls_for_answer(), 0);
+	fake_ring.flags = 0;
+	fake_ring_set(fake_ring_reapers(), 1);
+	assert_int_equal(calls_for_answer(), 0);
+	fake_ring_set(fake_ring_reapers(), 0);
+	assert_int_equal(calls_for_answer(), 1);
+	close_device(false);
+}
+
 static void test_bad_ids(void **state)
 {
 	uint64_t id;
@@ -698,6 +725,7 @@ int main(void)
 		EVENTS_TEST(test_over),
 		EVENTS_TEST(test_module_makes_no_sense),
 		EVENTS_TEST(test_answers),
+		EVENTS_TEST(test_no_call_if_clients_look),
 		EVENTS_TEST(test_bad_ids),
 		EVENTS_TEST(test_counters_wrap),
 		EVENTS_TEST(test_threads),
